@@ -1,0 +1,46 @@
+/* model.h: the built-in networks, each a function over graph.h.
+ *
+ *     pp_graph *graph = NULL;
+ *     pp_model_build(engine, "resnet20", NULL, &graph);
+ *
+ * Names and sources:
+ *   lenet                       LeCun et al. 1998, with ReLU and max-pooling; 28x28x1 (any input from 12x12)
+ *   lenet-bn                    the same with batch-norm behind each convolution
+ *   resnet8-digits              a three-stage residual network for 8x8x1 digits
+ *   resnet20/32/44/56/110       CIFAR ResNets of He et al. 2016, post-activation, option-A shortcuts; 32x32x3
+ *   preresnet164/254/488/1001   pre-activation bottleneck ResNets as METHODS A.6 and A.7 count them; 32x32x3
+ *   resnet18/34/50              torchvision's layout and names; 224x224x3, 1000 classes
+ */
+#ifndef POCKETPROP_MODEL_H
+#define POCKETPROP_MODEL_H
+
+#include <pocketprop/graph.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Zeroed members: the model's own values. */
+typedef struct pp_model_options {
+    uint32_t height, width, channels; /* of the input */
+    uint32_t classes;
+    float label_smoothing;
+    float dropout; /* in front of the classifier */
+} pp_model_options;
+
+/* Builds the named network with a softmax cross-entropy loss. `options` may be NULL. The caller owns
+ * *graph_out. PP_ERROR_INVALID_ARGUMENT: no such model (the message lists them); PP_ERROR_SHAPE. */
+pp_status pp_model_build(pp_engine *engine, const char *name, const pp_model_options *options,
+                         pp_graph **graph_out);
+
+/* The options a model has by default, so that a data set can be checked against it. */
+pp_status pp_model_defaults(pp_engine *engine, const char *name, pp_model_options *options_out);
+
+/* The names in order; NULL past the end. */
+const char *pp_model_name(size_t index);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

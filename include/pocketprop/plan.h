@@ -1,0 +1,129 @@
+/* plan.h: every byte of a training step, before the first kernel runs.
+ *
+ *     pp_plan *plan = NULL;
+ *     pp_plan_options options = {.batch = 64, .codec = "norm:4"};
+ *     pp_plan_create(graph, profile, &options, &plan);
+ *     pp_plan_summary summary;
+ *     pp_plan_summarize(plan, &summary);           // summary.peak_bytes
+ *
+ * A plan is immutable and needs no device. It holds the steps (forward, backward, update), the stored form
+ * of every activation that backward needs, and a place in the arena for every value.
+ *
+ * Policies. Each saved value has a kind, and `codec` names a policy that gives every kind a codec:
+ *
+ *   kind         what it is                                     raw      half   norm:K  avgpool:W
+ *   normalised   batch-norm's x-hat                             raw      half   norm:K  raw
+ *   activation   input of a convolution or dense layer          view     view   view    avgpool:W
+ *                ... that no stored code can reproduce          raw      half   half    avgpool:W
+ *   input        the same, where it is the network's input      raw      half   half    raw
+ *   mask         the sign of a ReLU's input                     view     view   view    view
+ *                ... that no stored code can reproduce          signmask in every policy
+ *   index        the place of each maximum of a max-pool        argmax   in every policy
+ *
+ * A "view" costs nothing: it is decoded from another stored code (METHODS: one code for x-hat, mask and
+ * convolution input). `overrides` change a kind ("@activation") or the values of nodes whose name matches a
+ * pattern with * and ? ("layer1.*"); the last match wins.
+ */
+#ifndef POCKETPROP_PLAN_H
+#define POCKETPROP_PLAN_H
+
+#include <pocketprop/graph.h>
+#include <pocketprop/optimizer.h>
+#include <pocketprop/profile.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct pp_plan pp_plan;
+
+typedef struct pp_codec_override {
+    const char *pattern; /* "@kind" or a node-name pattern */
+    const char *codec;   /* "raw", "half", "norm:4", "norm:4,clip=3", "avgpool:2", "signmask", "view" */
+} pp_codec_override;
+
+typedef struct pp_plan_options {
+    uint32_t batch;    /* samples per step; not 0 */
+    const char *codec; /* the policy; NULL stands for "raw" */
+    const pp_codec_override *overrides;
+    size_t override_count;
+    pp_optimizer optimizer;
+    uint32_t accumulate; /* micro-steps per update; 0 stands for 1 */
+    bool inference;      /* forward only: nothing saved, no gradients */
+} pp_plan_options;
+
+/* Borrows graph and profile only during the call. The caller owns *plan_out.
+ * PP_ERROR_INVALID_ARGUMENT: batch 0, unknown codec or pattern without effect; PP_ERROR_SHAPE: a shape that
+ * does not work out; PP_ERROR_OUT_OF_MEMORY: one value is larger than the device's largest allocation. */
+pp_status pp_plan_create(const pp_graph *graph, const pp_profile *profile, const pp_plan_options *options,
+                         pp_plan **plan_out);
+void pp_plan_destroy(pp_plan *plan); /* accepts NULL */
+
+typedef enum pp_memory_class {
+    PP_MEMORY_PARAMETERS, /* weights, biases, running statistics */
+    PP_MEMORY_GRADIENTS,  /* of parameters */
+    PP_MEMORY_OPTIMIZER,  /* moments */
+    PP_MEMORY_SAVED,      /* what backward reads of the forward pass */
+    PP_MEMORY_TRANSIENT,  /* activations and their gradients */
+    PP_MEMORY_WORKSPACE,  /* scratch within one step */
+    PP_MEMORY_STAGING,    /* input, labels, scalars, metrics */
+    PP_MEMORY_CLASS_COUNT
+} pp_memory_class;
+const char *pp_memory_class_name(pp_memory_class memory_class); /* "parameters", ... */
+
+typedef struct pp_plan_summary {
+    uint32_t batch;
+    size_t step_count;
+    size_t peak_bytes;        /* what a session allocates on the device, all of it */
+    size_t lower_bound_bytes; /* the largest sum of bytes live in one step */
+    size_t class_bytes[PP_MEMORY_CLASS_COUNT]; /* live at the step of the largest sum */
+    size_t peak_step;         /* the number of that step */
+    const char *peak_step_name; /* borrowed, e.g. "layer1.0.conv1 backward weight" */
+    size_t saved_raw_bytes;   /* the float32 tensors a framework keeps for backward (METHODS B.4) */
+    size_t saved_stored_bytes; /* what this plan keeps in their place */
+    size_t parameter_elems;   /* trainable */
+    size_t chunk_count;       /* device allocations */
+} pp_plan_summary;
+void pp_plan_summarize(const pp_plan *plan, pp_plan_summary *summary_out);
+
+/* One row per placed value. `raw_bytes` is its size in float32; `codec` is "" where nothing was encoded. */
+typedef struct pp_plan_row {
+    const char *name; /* borrowed, as all texts here */
+    pp_memory_class memory_class;
+    const char *codec;
+    const char *kind;  /* of a saved value: "normalised", "activation", "input", "mask", "index", "statistics"; else "" */
+    const char *views; /* what backward reads from it, e.g. "x-hat mask value" */
+    size_t raw_bytes, stored_bytes;
+    size_t first_step, last_step;
+    size_t chunk, offset_bytes;
+} pp_plan_row;
+size_t pp_plan_row_count(const pp_plan *plan);
+void pp_plan_read_row(const pp_plan *plan, size_t index, pp_plan_row *row_out);
+
+/* A name for each step, borrowed; e.g. "conv1 forward". */
+const char *pp_plan_step_name(const pp_plan *plan, size_t step);
+
+/* The live bytes of each step, for drawing; `index` below step_count. */
+size_t pp_plan_live_bytes(const pp_plan *plan, size_t step);
+
+/* Parameters and running statistics, in graph order. Element order is the device's: convolution weights are
+ * [kernel_h, kernel_w, in_channels/groups, out_channels], dense weights [in, out]. */
+typedef struct pp_parameter_info {
+    const char *name; /* "conv1.weight", "bn1.running_mean" */
+    uint32_t extents[4];
+    uint32_t axis_count;
+    size_t elem_count;
+    bool trainable; /* false: running statistics */
+    bool decayed;   /* weight decay applies */
+} pp_parameter_info;
+size_t pp_plan_parameter_count(const pp_plan *plan);
+void pp_plan_read_parameter(const pp_plan *plan, size_t index, pp_parameter_info *info_out);
+
+/* The whole plan as text, for people and for golden files. Free with pp_text_free. */
+pp_status pp_plan_print(const pp_plan *plan, char **text_out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

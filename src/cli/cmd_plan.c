@@ -1,0 +1,159 @@
+/* pocketprop plan: every byte of a training step, without a device. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/setup.h"
+
+enum { TOP_ROWS = 12 };
+
+static void write_row(pp__json *json, const pp_plan_row *row) {
+    pp__json_open_object(json, NULL);
+    pp__json_text(json, "name", row->name);
+    pp__json_text(json, "class", pp_memory_class_name(row->memory_class));
+    pp__json_text(json, "codec", row->codec);
+    pp__json_text(json, "kind", row->kind);
+    pp__json_text(json, "views", row->views);
+    pp__json_integer(json, "raw_bytes", row->raw_bytes);
+    pp__json_integer(json, "stored_bytes", row->stored_bytes);
+    pp__json_integer(json, "first_step", row->first_step);
+    pp__json_integer(json, "last_step", row->last_step);
+    pp__json_integer(json, "chunk", row->chunk);
+    pp__json_integer(json, "offset", row->offset_bytes);
+    pp__json_close(json);
+}
+
+static void write_plan(const cli_setup *setup) {
+    const pp_plan_summary *summary = &setup->summary;
+    pp__json json;
+    pp__json_begin(&json, cli_write_to_file, stdout, 2);
+    pp__json_open_object(&json, NULL);
+    pp__json_text(&json, "model", setup->settings->model);
+    pp__json_integer(&json, "batch", summary->batch);
+    pp__json_text(&json, "codec", setup->settings->codec);
+    pp__json_text(&json, "profile", pp_profile_name(setup->profile));
+    pp__json_text(&json, "optimizer", setup->settings->optimizer);
+    pp__json_bool(&json, "inference", setup->settings->inference);
+    pp__json_integer(&json, "parameters", summary->parameter_elems);
+    pp__json_integer(&json, "peak_bytes", summary->peak_bytes);
+    pp__json_integer(&json, "lower_bound_bytes", summary->lower_bound_bytes);
+    pp__json_open_object(&json, "by_class");
+    for (int i = 0; i < PP_MEMORY_CLASS_COUNT; i++)
+        pp__json_integer(&json, pp_memory_class_name((pp_memory_class)i), summary->class_bytes[i]);
+    pp__json_close(&json);
+    pp__json_integer(&json, "saved_raw_bytes", summary->saved_raw_bytes);
+    pp__json_integer(&json, "saved_stored_bytes", summary->saved_stored_bytes);
+    pp__json_integer(&json, "step_count", summary->step_count);
+    pp__json_integer(&json, "peak_step", summary->peak_step);
+    pp__json_text(&json, "peak_step_name", summary->peak_step_name);
+    pp__json_integer(&json, "chunk_count", summary->chunk_count);
+    pp__json_open_array(&json, "values");
+    for (size_t i = 0; i < pp_plan_row_count(setup->plan); i++) {
+        pp_plan_row row;
+        pp_plan_read_row(setup->plan, i, &row);
+        write_row(&json, &row);
+    }
+    pp__json_close(&json);
+    pp__json_close(&json);
+    pp__json_end(&json);
+}
+
+/* The largest first; equal ones in the plan's order, so that the same plan prints the same text. */
+typedef struct sized_row {
+    size_t index, stored_bytes;
+} sized_row;
+
+static int by_size(const void *left, const void *right) {
+    const sized_row *a = left, *b = right;
+    if (a->stored_bytes != b->stored_bytes) return a->stored_bytes < b->stored_bytes ? 1 : -1;
+    return a->index < b->index ? -1 : a->index > b->index;
+}
+
+static int print_rows(const cli_setup *setup) {
+    size_t count = pp_plan_row_count(setup->plan);
+    sized_row *order = calloc(count ? count : 1, sizeof *order);
+    if (!order) {
+        cli_fail(setup->command, "no host memory for %zu rows", count);
+        return CLI_FAILURE;
+    }
+    for (size_t i = 0; i < count; i++) {
+        pp_plan_row row;
+        pp_plan_read_row(setup->plan, i, &row);
+        order[i] = (sized_row){i, row.stored_bytes};
+    }
+    bool all = setup->settings->all_rows;
+    if (!all) qsort(order, count, sizeof *order, by_size);
+    size_t shown = all || count < TOP_ROWS ? count : TOP_ROWS;
+    printf("\n%-36s %-11s %-12s %11s %11s  %s\n", all ? "value" : "largest values", "class",
+           "codec", "raw", "stored", "steps");
+    for (size_t i = 0; i < shown; i++) {
+        pp_plan_row row;
+        pp_plan_read_row(setup->plan, order[i].index, &row);
+        printf("%-36s %-11s %-12s %11s %11s  %zu-%zu\n", row.name,
+               pp_memory_class_name(row.memory_class), row.codec[0] ? row.codec : "-",
+               cli_bytes_text(row.raw_bytes).text, cli_bytes_text(row.stored_bytes).text,
+               row.first_step, row.last_step);
+    }
+    if (shown < count) printf("... and %zu more (--rows)\n", count - shown);
+    free(order);
+    return CLI_OK;
+}
+
+static int print_plan(const cli_setup *setup) {
+    const pp_plan_summary *summary = &setup->summary;
+    const cli_settings *settings = setup->settings;
+    printf("%s, batch %" PRIu32 ", %s, profile %s: %zu parameters, %zu steps%s\n\n",
+           settings->model, summary->batch, settings->codec, pp_profile_name(setup->profile),
+           summary->parameter_elems, summary->step_count, settings->inference ? ", inference" : "");
+    printf("%-14s%11s   %zu bytes in %zu allocation%s\n", "peak",
+           cli_bytes_text(summary->peak_bytes).text, summary->peak_bytes, summary->chunk_count,
+           summary->chunk_count == 1 ? "" : "s");
+    printf("%-14s%11s   step %zu, %s\n", "most live",
+           cli_bytes_text(summary->lower_bound_bytes).text, summary->peak_step,
+           summary->peak_step_name);
+    for (int i = 0; i < PP_MEMORY_CLASS_COUNT; i++)
+        if (summary->class_bytes[i])
+            printf("  %-12s%11s\n", pp_memory_class_name((pp_memory_class)i),
+                   cli_bytes_text(summary->class_bytes[i]).text);
+    if (summary->saved_stored_bytes)
+        printf("%-14s%11s   of %s in float32, %.2f times less\n", "saved",
+               cli_bytes_text(summary->saved_stored_bytes).text,
+               cli_bytes_text(summary->saved_raw_bytes).text,
+               (double)summary->saved_raw_bytes / (double)summary->saved_stored_bytes);
+    return print_rows(setup);
+}
+
+static int run(const cli_command *command, const cli_settings *settings) {
+    cli_setup setup;
+    int code = cli_setup_begin(&setup, command, settings);
+    if (!code) code = cli_setup_profile(&setup);
+    if (!code) code = cli_setup_graph(&setup);
+    if (!code) code = cli_setup_plan(&setup, settings->inference);
+    if (!code) cli_setup_ready(&setup);
+    if (!code && settings->json) write_plan(&setup);
+    if (!code && !settings->json) code = print_plan(&setup);
+    cli_setup_end(&setup);
+    return code;
+}
+
+static const cli_group report_options = {
+    "Report", (const cli_option[]){
+                  {"inference", NULL, "forward only: nothing saved, no gradients", CLI_FLAG,
+                   .offset = offsetof(cli_settings, inference)},
+                  {"rows", NULL, "print every value in the plan's order, not only the largest",
+                   CLI_FLAG, .offset = offsetof(cli_settings, all_rows)},
+                  {0}}};
+
+const cli_command cli_plan = {
+    .name = "plan",
+    .summary =
+        "Show the memory that training a network takes, before anything runs; needs no device.",
+    .groups =
+        (const cli_group *const[]){&cli_network_options, &cli_shape_options, &cli_plan_options,
+                                   &cli_codec_options, &cli_optimizer_options, &report_options,
+                                   &cli_output_options, NULL},
+    .run = run,
+};

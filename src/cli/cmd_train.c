@@ -1,0 +1,376 @@
+/* pocketprop train: trains a built-in network on a data set. Standard error shows the run, standard
+ * output gets the result, and --log one JSON object per epoch. */
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "cli/setup.h"
+
+/* Set by the signal handler, read between steps. A handler has no argument to reach anything else
+ * by. */
+static volatile sig_atomic_t interrupted;
+
+/* NaN where there is nothing yet. */
+typedef struct epoch_result {
+    double train_loss, train_top1, test_loss, test_top1; /* accuracies in percent */
+    double images_per_second, learning_rate, seconds;
+} epoch_result;
+
+typedef struct training {
+    cli_setup setup;
+    pp_loader *train_loader, *test_loader;
+    pp_schedule schedule;
+    cli_progress progress;
+    FILE *log;
+    uint64_t epochs_done;
+    epoch_result last; /* of the last epoch, the test's of the last whole one */
+    double started;
+} training;
+
+static void handle_signal(int number) {
+    (void)number;
+    interrupted = 1;
+}
+
+/* The first Ctrl-C ends the run behind the current step; a second one ends the process at once. */
+static void catch_signals(void) {
+    struct sigaction action = {.sa_handler = handle_signal};
+    action.sa_flags = (int)SA_RESETHAND;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* The log is opened once everything that can be wrong with the input has been checked, and before
+ * anything slow. */
+static int open_log(training *run) {
+    const char *path = run->setup.settings->log;
+    if (!path) return CLI_OK;
+    run->log = fopen(path, "w");
+    if (run->log) return CLI_OK;
+    return cli_fail(run->setup.command,
+                    "--log: found '%s', expected a file that can be written: %s", path,
+                    strerror(errno));
+}
+
+/* A run that failed before its first whole epoch leaves no empty file behind. */
+static void close_log(training *run, int code) {
+    if (!run->log) return;
+    fclose(run->log);
+    if (code && code != CLI_INTERRUPTED && !run->epochs_done) remove(run->setup.settings->log);
+}
+
+static int create_loaders(training *run) {
+    cli_setup *setup = &run->setup;
+    int code = cli_setup_loader(setup, PP_SPLIT_TRAIN, true, &run->train_loader);
+    if (!code) code = cli_setup_loader(setup, PP_SPLIT_TEST, false, &run->test_loader);
+    return code;
+}
+
+static int plan_schedule(training *run) {
+    const cli_settings *settings = run->setup.settings;
+    uint64_t steps = settings->epochs * pp_loader_batch_count(run->train_loader);
+    bool automatic = settings->learning_rate < 0;
+    double rate = !strcmp(settings->optimizer, "sgd") ? 0.05 : 0.001;
+    run->schedule =
+        (pp_schedule){.base = (float)(automatic ? rate : settings->learning_rate),
+                      .total_steps = (steps + settings->accumulate - 1) / settings->accumulate,
+                      .warmup_steps = settings->warmup,
+                      .step_every = settings->step_every,
+                      .gamma = (float)settings->gamma};
+    if (pp_schedule_kind_read(settings->schedule, &run->schedule.kind)) return CLI_OK;
+    return cli_fail(run->setup.command, "--schedule: found '%s', expected constant, step or cosine",
+                    settings->schedule);
+}
+
+static void print_headline(const training *run) {
+    const cli_setup *setup = &run->setup;
+    pp_dataset_info test;
+    pp_dataset_describe(setup->data[PP_SPLIT_TEST], &test);
+    fprintf(stderr,
+            "%s on %s: %zu training and %zu test samples of %" PRIu32 "x%" PRIu32 "x%" PRIu32
+            ", %" PRIu32 " classes; %zu parameters\nbatch %" PRIu32
+            ", %s, on %s (profile %s), planned peak %s\n",
+            setup->settings->model, setup->settings->data, setup->data_info.count, test.count,
+            setup->data_info.height, setup->data_info.width, setup->data_info.channels,
+            setup->data_info.classes, setup->summary.parameter_elems, setup->summary.batch,
+            setup->settings->codec, pp_device_describe(setup->device)->name,
+            pp_profile_name(setup->profile), cli_bytes_text(setup->summary.peak_bytes).text);
+}
+
+static int measure(training *run) {
+    pp_metrics metrics;
+    int code = cli_check(&run->setup, pp_session_read_metrics(run->setup.session, &metrics));
+    if (!code) cli_progress_measure(&run->progress, &metrics);
+    return code;
+}
+
+static int train_steps(training *run) {
+    pp_session *session = run->setup.session;
+    int code = CLI_OK;
+    while (!code && !interrupted) {
+        pp_batch batch;
+        code = cli_check(&run->setup, pp_loader_next(run->train_loader, &batch));
+        if (code || !batch.count) break;
+        float rate = pp_schedule_rate(&run->schedule, pp_session_update_count(session));
+        code = cli_check(&run->setup, pp_session_step(session, &batch, rate));
+        run->last.learning_rate = (double)rate;
+        if (!code && cli_progress_wants_metrics(&run->progress)) code = measure(run);
+        if (!code) cli_progress_advance(&run->progress, batch.count);
+    }
+    return code ? code : measure(run);
+}
+
+static int train_epoch(training *run, uint64_t epoch) {
+    const cli_settings *settings = run->setup.settings;
+    char label[48];
+    snprintf(label, sizeof label, "epoch %" PRIu64 "/%" PRIu64, epoch + 1, settings->epochs);
+    int code = cli_check(&run->setup, pp_session_reset_metrics(run->setup.session));
+    if (!code) code = cli_check(&run->setup, pp_loader_start_epoch(run->train_loader, epoch));
+    double started = cli_seconds();
+    cli_progress_begin_epoch(&run->progress, label,
+                             pp_loader_batch_count(run->train_loader) * settings->batch);
+    if (!code) code = train_steps(run);
+    cli_progress_clear(&run->progress);
+    run->last.seconds = cli_seconds() - started;
+    run->last.train_loss = run->progress.loss;
+    run->last.train_top1 = run->progress.top1_percent;
+    run->last.images_per_second = run->progress.images_per_second;
+    return code;
+}
+
+/* The test's numbers are kept only when it saw every sample. */
+static int test_epoch(training *run) {
+    pp_metrics metrics = {0};
+    int code = cli_evaluate(&run->setup, run->test_loader, &interrupted, &metrics);
+    if (code || interrupted || !metrics.count) return code;
+    run->last.test_loss = metrics.loss_sum / (double)metrics.count;
+    run->last.test_top1 = 100 * (double)metrics.correct / (double)metrics.count;
+    return CLI_OK;
+}
+
+static void write_measurements(pp__json *json, const training *run) {
+    const epoch_result *last = &run->last;
+    pp__json_real(json, "train_loss", last->train_loss);
+    pp__json_real(json, "train_top1", last->train_top1);
+    pp__json_real(json, "test_loss", last->test_loss);
+    pp__json_real(json, "test_top1", last->test_top1);
+    pp__json_real(json, "images_per_second", last->images_per_second);
+    pp__json_real(json, "learning_rate", last->learning_rate);
+    pp__json_integer(json, "planned_peak_bytes", run->setup.summary.peak_bytes);
+    pp__json_integer(json, "real_peak_bytes", cli_peak_bytes(&run->setup));
+}
+
+/* One whole line, and out of this process at once: whoever follows the file never sees half of one.
+ */
+static int log_epoch(training *run, uint64_t epoch) {
+    if (!run->log) return CLI_OK;
+    pp__json json;
+    pp__json_begin(&json, cli_write_to_file, run->log, 0);
+    pp__json_open_object(&json, NULL);
+    pp__json_integer(&json, "epoch", epoch);
+    write_measurements(&json, run);
+    pp__json_real(&json, "seconds", run->last.seconds);
+    pp__json_close(&json);
+    bool written = pp__json_end(&json);
+    if (fflush(run->log) == 0 && written) return CLI_OK;
+    return cli_fail(run->setup.command, "--log: '%s' could not be written: %s",
+                    run->setup.settings->log, strerror(errno));
+}
+
+static void print_epoch(const training *run) {
+    const epoch_result *last = &run->last;
+    fprintf(stderr,
+            "%s: train loss %s, top-1 %s %%; test loss %s, top-1 %s %%; %s images/s, %s s\n",
+            run->progress.label, cli_real_text(last->train_loss, 4).text,
+            cli_real_text(last->train_top1, 2).text, cli_real_text(last->test_loss, 4).text,
+            cli_real_text(last->test_top1, 2).text, cli_real_text(last->images_per_second, 0).text,
+            cli_real_text(last->seconds, 1).text);
+}
+
+static int train(training *run) {
+    const cli_settings *settings = run->setup.settings;
+    run->started = cli_seconds();
+    uint64_t epoch_samples = pp_loader_batch_count(run->train_loader) * settings->batch;
+    cli_progress_begin(&run->progress, stderr, settings->epochs * epoch_samples);
+    for (uint64_t epoch = 0; epoch < settings->epochs && !interrupted; epoch++) {
+        int code = train_epoch(run, epoch);
+        if (!code && !interrupted) code = test_epoch(run);
+        if (code) return code;
+        if (interrupted) break;
+        run->epochs_done = epoch + 1;
+        print_epoch(run);
+        code = log_epoch(run, epoch + 1);
+        if (code) return code;
+    }
+    if (interrupted)
+        fprintf(stderr,
+                "pocketprop train: interrupted; %" PRIu64 " of %" PRIu64 " epochs are whole\n",
+                run->epochs_done, settings->epochs);
+    return CLI_OK;
+}
+
+/* FNV-1a (64 bits) over the bytes of all parameters and running statistics in the plan's order: two
+ * runs with the same digest ended with the same weights, bit for bit. */
+static int digest_weights(const training *run, char digest[17]) {
+    const cli_setup *setup = &run->setup;
+    uint64_t hash = 14695981039346656037u;
+    for (size_t i = 0; i < pp_plan_parameter_count(setup->plan); i++) {
+        pp_parameter_info info;
+        pp_plan_read_parameter(setup->plan, i, &info);
+        float *values = calloc(info.elem_count, sizeof *values);
+        if (!values) {
+            cli_fail(setup->command, "no host memory for the %zu elements of %s", info.elem_count,
+                     info.name);
+            return CLI_FAILURE;
+        }
+        pp_status status = pp_session_read_parameter(setup->session, i, values, info.elem_count);
+        const unsigned char *bytes = (const unsigned char *)values;
+        for (size_t j = 0; j < info.elem_count * sizeof *values; j++)
+            hash = (hash ^ bytes[j]) * 1099511628211u;
+        free(values);
+        if (status != PP_OK) return cli_check(setup, status);
+    }
+    snprintf(digest, 17, "%016" PRIx64, hash);
+    return CLI_OK;
+}
+
+static void write_result(const training *run, const char *digest) {
+    const cli_setup *setup = &run->setup;
+    const cli_settings *settings = setup->settings;
+    pp__json json;
+    pp__json_begin(&json, cli_write_to_file, stdout, 1);
+    pp__json_open_object(&json, NULL);
+    pp__json_text(&json, "model", settings->model);
+    pp__json_text(&json, "data", settings->data);
+    pp__json_text(&json, "codec", settings->codec);
+    pp__json_text(&json, "optimizer", settings->optimizer);
+    pp__json_integer(&json, "batch", settings->batch);
+    pp__json_integer(&json, "seed", settings->seed);
+    pp__json_text(&json, "device", pp_device_describe(setup->device)->name);
+    pp__json_text(&json, "profile", pp_profile_name(setup->profile));
+    pp__json_integer(&json, "parameters", setup->summary.parameter_elems);
+    pp__json_integer(&json, "epochs", run->epochs_done);
+    pp__json_bool(&json, "interrupted", run->epochs_done < settings->epochs);
+    write_measurements(&json, run);
+    pp__json_integer(&json, "saved_raw_bytes", setup->summary.saved_raw_bytes);
+    pp__json_integer(&json, "saved_stored_bytes", setup->summary.saved_stored_bytes);
+    pp__json_real(&json, "seconds", cli_seconds() - run->started);
+    pp__json_text(&json, "weights_digest", digest);
+    pp__json_close(&json);
+    pp__json_end(&json);
+}
+
+static void print_result(const training *run, const char *digest) {
+    const pp_plan_summary *summary = &run->setup.summary;
+    const epoch_result *last = &run->last;
+    double ratio = (double)summary->saved_raw_bytes / (double)summary->saved_stored_bytes;
+    printf("%-22s%s %%\n", "test accuracy", cli_real_text(last->test_top1, 2).text);
+    printf("%-22s%s\n", "test loss", cli_real_text(last->test_loss, 4).text);
+    printf("%-22s%s\n", "training loss", cli_real_text(last->train_loss, 4).text);
+    printf("%-22s%s (%zu bytes)\n", "saved, float32", cli_bytes_text(summary->saved_raw_bytes).text,
+           summary->saved_raw_bytes);
+    printf("%-22s%s (%zu bytes), %s times less\n", "saved, as stored",
+           cli_bytes_text(summary->saved_stored_bytes).text, summary->saved_stored_bytes,
+           cli_real_text(ratio, 2).text);
+    printf("%-22s%s (%zu bytes)\n", "planned peak", cli_bytes_text(summary->peak_bytes).text,
+           summary->peak_bytes);
+    printf("%-22s%s (%" PRIu64 " bytes)\n", "real peak",
+           cli_bytes_text(cli_peak_bytes(&run->setup)).text, cli_peak_bytes(&run->setup));
+    printf("%-22s%s s\n", "time", cli_real_text(cli_seconds() - run->started, 1).text);
+    printf("%-22s%s\n", "weights digest", digest);
+}
+
+static int report(const training *run) {
+    char digest[17] = "";
+    int code = digest_weights(run, digest);
+    if (code) return code;
+    if (run->setup.settings->json)
+        write_result(run, digest);
+    else
+        print_result(run, digest);
+    return run->epochs_done < run->setup.settings->epochs ? CLI_INTERRUPTED : CLI_OK;
+}
+
+static int run_training(const cli_command *command, const cli_settings *settings) {
+    training run = {.last = {.train_loss = NAN,
+                             .train_top1 = NAN,
+                             .test_loss = NAN,
+                             .test_top1 = NAN,
+                             .images_per_second = NAN,
+                             .learning_rate = NAN,
+                             .seconds = NAN}};
+    cli_setup *setup = &run.setup;
+    int code = cli_setup_begin(setup, command, settings);
+    if (!code) code = cli_setup_data(setup, PP_SPLIT_TRAIN);
+    if (!code) code = cli_setup_data(setup, PP_SPLIT_TEST);
+    if (!code) code = create_loaders(&run);
+    if (!code) code = plan_schedule(&run);
+    if (!code) code = cli_setup_graph(setup);
+    if (!code) code = cli_setup_device(setup);
+    if (!code) code = cli_setup_plan(setup, false);
+    if (!code) code = open_log(&run);
+    if (!code) cli_setup_ready(setup);
+    if (!code) print_headline(&run);
+    if (!code) catch_signals();
+    if (!code) code = cli_setup_session(setup);
+    if (!code) code = train(&run);
+    if (!code) code = report(&run);
+    pp_loader_destroy(run.train_loader);
+    pp_loader_destroy(run.test_loader);
+    close_log(&run, code);
+    cli_setup_end(setup);
+    return code;
+}
+
+static const cli_group training_options = {
+    "Training",
+    (const cli_option[]){
+        {"epochs", "N", "passes over the training samples", CLI_COUNT,
+         .offset = offsetof(cli_settings, epochs), .least = 1, .most = 1000000},
+        {"lr", "X", "learning rate; 0.05 for sgd, 0.001 for adam and adamw by default", CLI_REAL,
+         .offset = offsetof(cli_settings, learning_rate), .least = 0, .most = 1e6},
+        {"schedule", "constant|step|cosine", "of the learning rate", CLI_CHOICE,
+         .offset = offsetof(cli_settings, schedule)},
+        {"warmup", "STEPS", "updates over which the rate rises from 0", CLI_COUNT,
+         .offset = offsetof(cli_settings, warmup), .least = 1, .most = 1e9},
+        {"step-every", "STEPS",
+         "of the step schedule: updates between two drops; at 1/2 and 3/4 of the run by default",
+         CLI_COUNT, .offset = offsetof(cli_settings, step_every), .least = 1, .most = 1e9},
+        {"gamma", "X", "of the step schedule: the factor of a drop", CLI_REAL,
+         .offset = offsetof(cli_settings, gamma), .least = 1e-9, .most = 1},
+        {"label-smoothing", "X", "share of the target that all classes split", CLI_REAL,
+         .offset = offsetof(cli_settings, label_smoothing), .least = 0, .most = 0.999},
+        {"dropout", "P", "in front of the classifier", CLI_REAL,
+         .offset = offsetof(cli_settings, dropout), .least = 0, .most = 0.999},
+        {"augment", NULL,
+         "pad by 4, crop and flip; without being asked for on cifar and image folders", CLI_FLAG,
+         .offset = offsetof(cli_settings, augment)},
+        {"no-augment", NULL, "nothing of that", CLI_FLAG,
+         .offset = offsetof(cli_settings, no_augment)},
+        {"pad", "N", "pad by N pixels and crop, in the place of 4", CLI_COUNT,
+         .offset = offsetof(cli_settings, pad), .least = 0, .most = 256},
+        {"flip", NULL, "mirror every other sample", CLI_FLAG,
+         .offset = offsetof(cli_settings, flip)},
+        {"seed", "N", "of the initial weights, the order of the samples and every random draw",
+         CLI_COUNT, .offset = offsetof(cli_settings, seed)},
+        {"log", "FILE", "write one JSON object per epoch, each on its line", CLI_TEXT,
+         .offset = offsetof(cli_settings, log)},
+        {0}}};
+
+const cli_command cli_train = {
+    .name = "train",
+    .summary = "Train a network on a data set; Ctrl-C stops behind the current step.",
+    .groups =
+        (const cli_group *const[]){&cli_network_options, &cli_data_options, &training_options,
+                                   &cli_plan_options, &cli_codec_options, &cli_optimizer_options,
+                                   &cli_device_options, &cli_output_options, NULL},
+    .run = run_training,
+};

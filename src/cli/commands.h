@@ -1,0 +1,13 @@
+/* The commands, one cmd_NAME.c each. */
+#ifndef PP_CLI_COMMANDS_H
+#define PP_CLI_COMMANDS_H
+
+#include "cli/args.h"
+
+extern const cli_command cli_devices;
+extern const cli_command cli_plan;
+extern const cli_command cli_train;
+extern const cli_command cli_eval;
+extern const cli_command cli_bench;
+
+#endif

@@ -1,0 +1,121 @@
+#include "cli/settings.h"
+
+#include "cli/args.h"
+
+const cli_settings cli_defaults = {
+    .batch = 64,
+    .accumulate = 1,
+    .codec = "raw",
+    .split = "test",
+    .pad = CLI_AUTOMATIC_COUNT,
+    .threads = 1,
+    .optimizer = "sgd",
+    .schedule = "constant",
+    .momentum = 0.9,
+    .weight_decay = 1e-4,
+    .learning_rate = CLI_AUTOMATIC_REAL,
+    .gamma = 0.1,
+    .epochs = 1,
+    .steps = 20,
+    .seed = 1,
+};
+
+const cli_group cli_network_options = {
+    "Network",
+    (const cli_option[]){
+        {"model", "NAME", "one of the built-in networks, e.g. lenet, resnet20, resnet50", CLI_TEXT,
+         .offset = offsetof(cli_settings, model), .required = true},
+        {"height", "N",
+         "of the input; of image folders with data, where the model's own is the default",
+         CLI_COUNT, .offset = offsetof(cli_settings, height), .least = 1, .most = 65536},
+        {"width", "N", "likewise; the height when only that is given", CLI_COUNT,
+         .offset = offsetof(cli_settings, width), .least = 1, .most = 65536},
+        {0}}};
+
+const cli_group cli_shape_options = {
+    "Shape",
+    (const cli_option[]){
+        {"channels", "N", "of the input; the model's own by default", CLI_COUNT,
+         .offset = offsetof(cli_settings, channels), .least = 1, .most = 65536},
+        {"classes", "N", "outputs of the classifier; the model's own by default", CLI_COUNT,
+         .offset = offsetof(cli_settings, classes), .least = 1, .most = 16777216},
+        {0}}};
+
+const cli_group cli_plan_options = {
+    "Plan",
+    (const cli_option[]){
+        {"batch", "N", "samples per step", CLI_COUNT, .offset = offsetof(cli_settings, batch),
+         .least = 1, .most = 1048576},
+        {"profile", "NAME|PATH",
+         "the device family's numbers: default, pocl-cpu, mali, adreno, intel, discrete, or a "
+         "file; without it the one that matches the device, or default",
+         CLI_TEXT, .offset = offsetof(cli_settings, profile)},
+        {0}}};
+
+const cli_group cli_codec_options = {
+    "Codec",
+    (const cli_option[]){
+        {"codec", "POLICY",
+         "how activations are kept for the backward pass: raw, half, norm:8, norm:4, avgpool:2, "
+         "avgpool:4, ...",
+         CLI_TEXT, .offset = offsetof(cli_settings, codec)},
+        {"override", "PATTERN=CODEC",
+         "another codec for the nodes that match, e.g. 'layer1.*=raw', or for a kind of value, "
+         "e.g. @input=half; may be given several times, the last match wins",
+         CLI_OVERRIDE, .offset = offsetof(cli_settings, overrides)},
+        {0}}};
+
+const cli_group cli_data_options = {
+    "Data",
+    (const cli_option[]){
+        {"data", "SPEC", "digits, mnist:DIR, cifar10:DIR, cifar100:DIR or images:DIR", CLI_TEXT,
+         .offset = offsetof(cli_settings, data), .required = true},
+        {"limit", "N", "use only the first N samples of a split", CLI_COUNT,
+         .offset = offsetof(cli_settings, limit), .least = 1, .most = 4294967295.0},
+        {"mean", "A[,B,C]",
+         "subtracted from pixels in [0, 1], one for all channels or one for each; the data "
+         "set's usual values by default",
+         CLI_TRIPLE, .offset = offsetof(cli_settings, mean), .least = -1e6, .most = 1e6},
+        {"deviation", "A[,B,C]", "divides them afterwards", CLI_TRIPLE,
+         .offset = offsetof(cli_settings, deviation), .least = 1e-6, .most = 1e6},
+        {"threads", "N", "background threads that prepare batches; they never change a result",
+         CLI_COUNT, .offset = offsetof(cli_settings, threads), .least = 0, .most = 64},
+        {0}}};
+
+const cli_group cli_optimizer_options = {
+    "Optimizer",
+    (const cli_option[]){
+        {"optimizer", "sgd|adam|adamw", "the update rule", CLI_CHOICE,
+         .offset = offsetof(cli_settings, optimizer)},
+        {"momentum", "X", "of sgd; 0 keeps no moment in memory", CLI_REAL,
+         .offset = offsetof(cli_settings, momentum), .least = 0, .most = 0.999999},
+        {"nesterov", NULL, "look ahead along the moment", CLI_FLAG,
+         .offset = offsetof(cli_settings, nesterov)},
+        {"weight-decay", "X", "L2 for sgd and adam, decoupled for adamw", CLI_REAL,
+         .offset = offsetof(cli_settings, weight_decay), .least = 0, .most = 1e6},
+        {"decay-all", NULL, "decay biases and batch-norm too, not the weights only", CLI_FLAG,
+         .offset = offsetof(cli_settings, decay_all)},
+        {"clip-norm", "X",
+         "scale gradients down to this global L2 norm; keeps them until the step's end", CLI_REAL,
+         .offset = offsetof(cli_settings, clip_norm), .least = 1e-12, .most = 1e12},
+        {"accumulate", "K", "add the gradients of K batches for one update", CLI_COUNT,
+         .offset = offsetof(cli_settings, accumulate), .least = 1, .most = 1048576},
+        {0}}};
+
+const cli_group cli_device_options = {
+    "Device", (const cli_option[]){
+                  {"device", "SELECTOR",
+                   "an index, gpu, cpu, accelerator, or a part of the name; the first GPU by "
+                   "default, else the first device",
+                   CLI_TEXT, .offset = offsetof(cli_settings, device)},
+                  {"no-cache", NULL, "neither read nor write the on-disk program cache", CLI_FLAG,
+                   .offset = offsetof(cli_settings, no_cache)},
+                  {0}}};
+
+const cli_group cli_output_options = {
+    "Output", (const cli_option[]){
+                  {"json", NULL,
+                   "the result as JSON on standard output; everything else goes to standard error",
+                   CLI_FLAG, .offset = offsetof(cli_settings, json)},
+                  {"help", NULL, "this text", CLI_FLAG, .offset = offsetof(cli_settings, help)},
+                  {0}}};

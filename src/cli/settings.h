@@ -1,0 +1,73 @@
+/* What the options of all commands set, their defaults, and the option groups that commands share.
+ */
+#ifndef PP_CLI_SETTINGS_H
+#define PP_CLI_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <pocketprop/pocketprop.h>
+
+/* The value of a number that nobody gave and that has no fixed default. */
+#define CLI_AUTOMATIC_COUNT UINT64_MAX
+#define CLI_AUTOMATIC_REAL (-1.0)
+
+enum { CLI_OVERRIDE_CAPACITY = 64 };
+
+typedef struct cli_triple {
+    float values[3];
+    size_t count; /* 0: not given */
+} cli_triple;
+
+typedef struct cli_overrides {
+    pp_codec_override items[CLI_OVERRIDE_CAPACITY];
+    size_t count;
+} cli_overrides;
+
+/* Texts are borrowed from the command line; NULL where nobody gave one. */
+typedef struct cli_settings {
+    /* network */
+    const char *model;
+    uint64_t height, width, channels, classes; /* 0: the model's, or the data's */
+    double dropout, label_smoothing;
+
+    /* plan */
+    uint64_t batch, accumulate;
+    const char *codec, *profile;
+    cli_overrides overrides;
+    bool inference, all_rows;
+
+    /* data */
+    const char *data, *split;
+    uint64_t limit;
+    bool augment, no_augment, flip;
+    uint64_t pad;
+    cli_triple mean, deviation;
+    uint64_t threads;
+
+    /* optimizer and schedule */
+    const char *optimizer, *schedule;
+    double momentum, weight_decay, clip_norm, learning_rate, gamma;
+    bool nesterov, decay_all;
+    uint64_t warmup, step_every;
+
+    /* the run */
+    uint64_t epochs, steps, seed;
+    const char *device, *log;
+    bool no_cache, json, help;
+} cli_settings;
+
+extern const cli_settings cli_defaults;
+
+/* The option groups that several commands share (args.h). */
+extern const struct cli_group cli_network_options;   /* --model, --height, --width */
+extern const struct cli_group cli_shape_options;     /* --channels, --classes: without a data set */
+extern const struct cli_group cli_plan_options;      /* --batch, --profile */
+extern const struct cli_group cli_codec_options;     /* --codec, --override */
+extern const struct cli_group cli_data_options;      /* --data, --limit, --mean, --threads, ... */
+extern const struct cli_group cli_optimizer_options; /* --optimizer ... --accumulate */
+extern const struct cli_group cli_device_options;    /* --device, --no-cache */
+extern const struct cli_group cli_output_options;    /* --json, --help */
+
+#endif

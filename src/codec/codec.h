@@ -1,0 +1,102 @@
+/* The codec table: how a saved value is stored. Compiles without OpenCL.
+ *
+ * A codec is one file and one constant table at its end. Kernels get at the stored form through functions of
+ * fixed names that the codec's cl file defines (cl/codec/README.md), so an operator's kernel works with every
+ * codec by putting that file in front of its own.
+ */
+#ifndef PP_CODEC_CODEC_H
+#define PP_CODEC_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "device/launch.h"
+#include "tensor/tensor.h"
+#include "util/engine.h"
+
+/* What backward can read from a stored code. */
+typedef enum pp__view {
+    PP__VIEW_VALUE = 1, /* the activation itself: a convolution's input */
+    PP__VIEW_MASK = 2,  /* where a ReLU let its input pass */
+    PP__VIEW_XHAT = 4,  /* batch-norm's normalised input */
+    PP__VIEW_INDEX = 8  /* max-pool's choice */
+} pp__view;
+
+/* What a code is made from. */
+typedef enum pp__subject {
+    PP__SUBJECT_ACTIVATION, /* a float32 activation */
+    PP__SUBJECT_NORMALISED, /* x-hat of a batch-norm, with its gamma, beta, mean and 1/deviation */
+    PP__SUBJECT_BITS        /* small whole numbers made by an operator's kernel */
+} pp__subject;
+
+/* A codec with its parameters, read from text. */
+typedef struct pp__codec pp__codec;
+typedef struct pp__coding {
+    const pp__codec *codec; /* NULL: none */
+    uint32_t bits;          /* norm: per element; argmax: per element */
+    uint32_t window;        /* avgpool: block side */
+    float clip;             /* norm: the range in standard deviations */
+} pp__coding;
+
+/* One stored code as a kernel sees it. For a normalised subject the channel tensors say how x-hat becomes the
+ * activation: y = gamma * x-hat + beta, then ReLU if `relu`. */
+typedef struct pp__stored {
+    pp__coding coding;
+    pp__subject subject;
+    pp__shape shape; /* of the value that was stored */
+    pp__ref code;
+    pp__ref statistics; /* normalised: float32 [2, c], mean and 1/deviation */
+    pp__ref gamma, beta;
+    bool relu;
+} pp__stored;
+
+struct pp__codec {
+    const char *name;
+    const char *file; /* below cl/, "codec/norm": the functions that kernels call */
+    /* Reads the parameters behind the name ("4,clip=3"; "" for none) into *coding; false when they make no
+     * sense, with what was expected in *expected_out. */
+    bool (*read)(const char *parameters, pp__coding *coding, const char **expected_out);
+    void (*print)(const pp__coding *coding, char *text, size_t capacity);
+    /* Exact bytes for a value of this shape: the planner's only formula, and the bound of every write. */
+    size_t (*stored_bytes)(const pp__coding *coding, pp__shape shape);
+    /* Defines that the codec's cl file needs. */
+    void (*define)(const pp__coding *coding, pp__launch *launch);
+    /* Records the encoding of a whole float32 activation. NULL: an operator's kernel writes the code. */
+    pp_status (*encode)(const pp__stored *stored, pp__ref value, pp__stream *stream);
+    /* Records the decoding of images first..first+count-1 into float32 at `value` (VIEW_VALUE only). NULL:
+     * the value is never decoded. */
+    pp_status (*decode)(const pp__stored *stored, uint32_t first_image, uint32_t image_count, pp__ref value,
+                        pp__stream *stream);
+    uint32_t views[3];   /* by subject: the views it offers, a sum of pp__view */
+    bool lossy;
+    bool uses_random;
+    bool stores_itself;  /* the code is the float32 tensor itself, kept alive: nothing is encoded */
+    bool pooled;         /* a block-mean map: convolutions take their weight gradient in the pooled domain */
+};
+
+/* Reads "norm:4,clip=3". PP_ERROR_INVALID_ARGUMENT: one line with what was found and what there is. */
+pp_status pp__coding_read(pp_engine *engine, const char *text, pp__coding *coding_out);
+enum { PP__CODING_TEXT = 48 };
+void pp__coding_print(const pp__coding *coding, char text[PP__CODING_TEXT]); /* "" for none */
+
+/* The codec of that name, or NULL. */
+const pp__codec *pp__codec_find(const char *name);
+
+/* Bytes of `shape` stored with `coding`. */
+size_t pp__coding_bytes(const pp__coding *coding, pp__shape shape);
+
+/* Puts the codec's functions in front of a kernel that reads or writes `stored`, with its defines, and
+ * appends nothing: the operator appends the tensors in its kernel's order. */
+void pp__stored_prefix(const pp__stored *stored, pp__launch *launch);
+
+/* Appends code, statistics, gamma, beta: the four pairs that every kernel reading a stored code takes. */
+void pp__stored_arguments(const pp__stored *stored, pp__launch *launch);
+
+/* True when float32 VIEW_VALUE lies in memory as it is, so that no decoding is needed. */
+bool pp__stored_is_plain(const pp__stored *stored);
+
+/* Records the decoding of some images' VIEW_VALUE into float32 at `value`. */
+pp_status pp__stored_decode(const pp__stored *stored, uint32_t first_image, uint32_t image_count,
+                            pp__ref value, pp__stream *stream);
+
+#endif

@@ -1,0 +1,30 @@
+/* From stored bytes to the floats of a batch: normalise, pad, crop, mirror. */
+#ifndef PP_DATA_AUGMENT_H
+#define PP_DATA_AUGMENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "data/draw.h"
+
+enum { PP__AUGMENT_MAX_CHANNELS = 3 };
+
+typedef struct pp__augment {
+    uint32_t height, width, channels;
+    uint32_t pad;
+    bool flip;
+    /* The normalised value of every byte: one look-up instead of a division per element, and the
+     * same rounding everywhere. */
+    float value[PP__AUGMENT_MAX_CHANNELS][256];
+} pp__augment;
+
+/* value = (byte / pixel_max - mean) / deviation, computed in double and rounded once. */
+void pp__augment_set_values(pp__augment *augment, uint32_t pixel_max, const float *mean,
+                            const float *deviation);
+
+/* Writes [height, width, channels]. Out of a picture with `pad` zeros on every side, a window of
+ * the old size is cut; then it is mirrored. */
+void pp__augment_write(const pp__augment *augment, const pp__draws *draws, const uint8_t *pixels,
+                       float *values_out);
+
+#endif

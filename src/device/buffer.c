@@ -1,0 +1,103 @@
+#include "device/buffer.h"
+
+#include "device/clerror.h"
+#include "device/device.h"
+
+pp_status pp__memory_create(pp_device *device, size_t bytes, pp__memory **memory_out) {
+    *memory_out = NULL;
+    if (bytes > device->info.max_allocation_bytes)
+        return pp__fail(
+            device->engine, PP_ERROR_OUT_OF_MEMORY,
+            "a buffer of %zu bytes is larger than the %llu bytes that %s allows for one", bytes,
+            (unsigned long long)device->info.max_allocation_bytes, device->info.name);
+    pp__memory *memory;
+    PP_TRY(pp__allocate(device->engine, 1, sizeof *memory, &memory));
+    memory->device = device;
+    memory->bytes = bytes ? bytes : 1;
+    cl_int code;
+    memory->handle = clCreateBuffer(device->context, CL_MEM_READ_WRITE, memory->bytes, NULL, &code);
+    if (code != CL_SUCCESS) {
+        pp_status status =
+            pp__cl_fail(device->engine, "clCreateBuffer", code, " for %zu bytes", bytes);
+        pp__release(device->engine, memory);
+        return status;
+    }
+    pp_device_counters *counters = &device->counters;
+    counters->buffers_created++;
+    counters->live_buffer_bytes += memory->bytes;
+    if (counters->live_buffer_bytes > counters->peak_buffer_bytes)
+        counters->peak_buffer_bytes = counters->live_buffer_bytes;
+    *memory_out = memory;
+    return PP_OK;
+}
+
+void pp__memory_destroy(pp__memory *memory) {
+    if (!memory) return;
+    pp_engine *engine = memory->device->engine;
+    cl_int code = clReleaseMemObject(memory->handle);
+    if (code != CL_SUCCESS)
+        pp__log(engine, PP_LOG_WARNING, "clReleaseMemObject: %s (%d)", pp__cl_name(code),
+                (int)code);
+    memory->device->counters.live_buffer_bytes -= memory->bytes;
+    pp__release(engine, memory);
+}
+
+pp_status pp__ref_check(pp_engine *engine, const char *what, pp__ref ref, size_t bytes) {
+    if (!ref.memory) return pp__fail(engine, PP_ERROR_INTERNAL, "%s: there is no memory", what);
+    size_t whole = ref.memory->bytes;
+    if (ref.offset_bytes <= whole && bytes <= whole - ref.offset_bytes) return PP_OK;
+    return pp__fail(engine, PP_ERROR_INTERNAL, "%s: %zu bytes at %zu leave the buffer's %zu", what,
+                    bytes, ref.offset_bytes, whole);
+}
+
+pp_status pp__write(pp_device *device, pp__ref to, const void *from, size_t bytes,
+                    uint64_t *ticket_out) {
+    *ticket_out = device->last_ticket;
+    if (bytes == 0) return PP_OK;
+    PP_TRY(pp__ref_check(device->engine, "writing", to, bytes));
+    cl_event event;
+    cl_int code = clEnqueueWriteBuffer(device->queue, to.memory->handle, CL_FALSE, to.offset_bytes,
+                                       bytes, from, 0, NULL, &event);
+    if (code != CL_SUCCESS)
+        return pp__cl_fail(device->engine, "clEnqueueWriteBuffer", code, " for %zu bytes", bytes);
+    uint64_t ticket = ++device->last_ticket;
+    cl_event *slot = &device->writes[ticket % PP__DEVICE_WRITES];
+    if (*slot) code = clReleaseEvent(*slot);
+    *slot = event;
+    *ticket_out = ticket;
+    return code == CL_SUCCESS ? PP_OK
+                              : pp__cl_fail(device->engine, "clReleaseEvent", code, "%s", "");
+}
+
+/* The queue is in order, so the oldest write that is still held ends after every write before it.
+ */
+pp_status pp__wait_write(pp_device *device, uint64_t ticket) {
+    if (ticket > device->last_ticket)
+        return pp__fail(device->engine, PP_ERROR_INTERNAL, "waiting for write %llu of %llu",
+                        (unsigned long long)ticket, (unsigned long long)device->last_ticket);
+    if (ticket == 0) return PP_OK;
+    if (device->last_ticket - ticket >= PP__DEVICE_WRITES)
+        ticket = device->last_ticket - PP__DEVICE_WRITES + 1;
+    cl_int code = clWaitForEvents(1, &device->writes[ticket % PP__DEVICE_WRITES]);
+    return code == CL_SUCCESS
+               ? PP_OK
+               : pp__cl_fail(device->engine, "clWaitForEvents", code, " for a write");
+}
+
+pp_status pp__write_now(pp_device *device, pp__ref to, const void *from, size_t bytes) {
+    if (bytes == 0) return PP_OK;
+    PP_TRY(pp__ref_check(device->engine, "writing", to, bytes));
+    cl_int code = clEnqueueWriteBuffer(device->queue, to.memory->handle, CL_TRUE, to.offset_bytes,
+                                       bytes, from, 0, NULL, NULL);
+    if (code == CL_SUCCESS) return PP_OK;
+    return pp__cl_fail(device->engine, "clEnqueueWriteBuffer", code, " for %zu bytes", bytes);
+}
+
+pp_status pp__read_now(pp_device *device, pp__ref from, void *to, size_t bytes) {
+    if (bytes == 0) return PP_OK;
+    PP_TRY(pp__ref_check(device->engine, "reading", from, bytes));
+    cl_int code = clEnqueueReadBuffer(device->queue, from.memory->handle, CL_TRUE,
+                                      from.offset_bytes, bytes, to, 0, NULL, NULL);
+    if (code == CL_SUCCESS) return PP_OK;
+    return pp__cl_fail(device->engine, "clEnqueueReadBuffer", code, " for %zu bytes", bytes);
+}

@@ -1,0 +1,60 @@
+/* The inside of an open device, shared by the files of this folder. */
+#ifndef PP_DEVICE_DEVICE_H
+#define PP_DEVICE_DEVICE_H
+
+#include <CL/cl.h>
+#include <pocketprop/device.h>
+#include <stdbool.h>
+
+#include "device/launch.h"
+#include "device/source.h"
+#include "util/engine.h"
+
+enum { PP__DEVICE_WRITES = 8 };
+
+struct pp__program;
+
+struct pp__memory {
+    pp_device *device;
+    cl_mem handle;
+    size_t bytes;
+};
+
+struct pp_device {
+    pp_engine *engine;
+    pp_device_info info;
+    cl_device_id id;
+    cl_context context;
+    cl_command_queue queue; /* in order */
+    size_t max_group[3];    /* work-items of a group per dimension */
+    char platform_version[128];
+    pp_device_counters counters;
+    struct pp__program *programs; /* a list, the latest first */
+    pp__source_text *extra_texts; /* kernel files from outside the library, borrowed */
+    size_t extra_text_count, extra_text_capacity;
+    char *cache_dir; /* NULL: no on-disk program cache */
+    /* The pointer that empty refs pass to kernels. It holds no tensor and is not counted. */
+    struct pp__memory placeholder;
+    cl_event writes[PP__DEVICE_WRITES]; /* of ticket t at t % PP__DEVICE_WRITES */
+    uint64_t last_ticket;
+};
+
+/* One device as the loader reports it. */
+typedef struct pp__device_handle {
+    cl_platform_id platform;
+    cl_device_id id;
+} pp__device_handle;
+
+/* All devices of all platforms, in the loader's order; the caller releases *handles_out. None is no
+ * error. */
+pp_status pp__device_enumerate(pp_engine *engine, pp__device_handle **handles_out,
+                               size_t *count_out);
+
+/* What the driver says of one device, tightened by POCKETPROP_LIMITS, with its matching profile. */
+pp_status pp__device_query(pp_engine *engine, pp__device_handle handle, size_t index,
+                           pp_device_info *info_out);
+
+/* An internal error unless `bytes` at `ref` lie inside its memory. `what` begins the sentence. */
+pp_status pp__ref_check(pp_engine *engine, const char *what, pp__ref ref, size_t bytes);
+
+#endif

@@ -1,0 +1,38 @@
+/* A session in memory: the plan's arena on a device, and its steps as recorded streams. */
+#ifndef PP_EXEC_SESSION_H
+#define PP_EXEC_SESSION_H
+
+#include <pocketprop/session.h>
+
+#include "memory/arena.h"
+#include "op/scalars.h"
+#include "plan/plan.h"
+
+/* Batches whose transfer may still be pending, and so copies of the scalars that are kept. */
+enum { PP__SESSION_IN_FLIGHT = 2 };
+
+struct pp_session {
+    pp_engine *engine;
+    pp_device *device;     /* borrowed */
+    const pp_plan *plan;   /* borrowed */
+    pp__arena arena;
+    pp__stream *first;     /* forward and backward, parameter gradients overwritten; updates where they follow at once */
+    pp__stream *next;      /* the same with gradients added: later micro-steps. NULL without accumulation */
+    pp__stream *update;    /* clipping and updates at the end of the step. NULL when they follow at once */
+    pp__stream *inference; /* forward without saving */
+    uint64_t seed;
+    uint64_t step_count, update_count; /* forward passes in training; updates */
+    uint32_t micro_step;
+    uint64_t sample_count; /* behind the metrics */
+    uint64_t batch_count;  /* calls that transferred a batch */
+    uint64_t tickets[PP__SESSION_IN_FLIGHT];
+    uint32_t scalars[PP__SESSION_IN_FLIGHT][PP__SCALAR_WORDS];
+};
+
+/* Where a buffer of the plan lies; an empty ref for PP__NONE. */
+pp__ref pp__session_ref(const pp_session *session, uint32_t buffer);
+
+/* Records the session's streams (bind.c). */
+pp_status pp__session_record(pp_session *session, const pp_profile *profile);
+
+#endif

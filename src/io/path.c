@@ -1,0 +1,48 @@
+#include "io/path.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "util/engine.h"
+
+pp_status pp__join_path(pp_engine *engine, const char *folder, const char *name, char *path_out) {
+    int length = snprintf(path_out, PP__PATH_CAPACITY, "%s/%s", folder, name);
+    if (length < 0 || length >= PP__PATH_CAPACITY)
+        return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
+                        "%.200s.../%.200s: the path is longer than %d characters", folder, name,
+                        PP__PATH_CAPACITY - 1);
+    return PP_OK;
+}
+
+bool pp__is_folder(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+bool pp__is_file(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+pp_status pp__fail_system(pp_engine *engine, const char *path, const char *action,
+                          int error_number) {
+    char reason[128];
+    if (strerror_r(error_number, reason, sizeof reason) != 0)
+        snprintf(reason, sizeof reason, "error %d", error_number);
+    return pp__fail(engine, PP_ERROR_IO, "%s: cannot %s: %s", path, action, reason);
+}
+
+pp_status pp__file_bytes(pp_engine *engine, const char *path, size_t *bytes_out) {
+    *bytes_out = 0;
+    struct stat info;
+    if (stat(path, &info) != 0) return pp__fail_system(engine, path, "open", errno);
+    if (!S_ISREG(info.st_mode))
+        return pp__fail(engine, PP_ERROR_IO, "%s: not a regular file", path);
+    if (info.st_size < 0 || (uintmax_t)info.st_size > SIZE_MAX)
+        return pp__fail(engine, PP_ERROR_UNSUPPORTED, "%s: too large for this machine", path);
+    *bytes_out = (size_t)info.st_size;
+    return PP_OK;
+}

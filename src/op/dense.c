@@ -1,0 +1,102 @@
+/* dense: y = x W + b, the input flattened in h, w, c order, weights [in, out]. The kernels are conv2d's: a 1x1
+ * convolution over one image whose row of pixels is the batch.
+ *
+ * Saved for backward: the input, lossy allowed. */
+#include <inttypes.h>
+#include <math.h>
+
+#include "op/conv2d.h"
+#include "op/params.h"
+
+static pp_status infer(pp_engine *engine, const char *node, const void *params, const pp__shape *inputs,
+                       pp__op_shapes *shapes_out) {
+    const pp_dense_params *p = params;
+    const pp__shape in = inputs[0];
+    uint64_t features = (uint64_t)in.h * in.w * in.c, limit = 1u << 30;
+    if (!p->out_features || p->out_features > limit || features > limit) {
+        char text[PP__SHAPE_TEXT];
+        pp__shape_print(in, text);
+        return pp__fail(engine, PP_ERROR_SHAPE,
+                        "node '%s' (dense): %" PRIu32 " output features for input %s; both lie in 1 to 2^30", node,
+                        p->out_features, text);
+    }
+    shapes_out->output = (pp__shape){in.n, 1, 1, p->out_features};
+    shapes_out->parameters[0] = (pp__parameter_spec){.suffix = "weight",
+                                                     .shape = {1, 1, (uint32_t)features, p->out_features},
+                                                     .axis_count = 2,
+                                                     .init = PP__INIT_NORMAL,
+                                                     .deviation = (float)sqrt(1.0 / (double)features),
+                                                     .trainable = true,
+                                                     .decayed = true};
+    shapes_out->parameters[1] = (pp__parameter_spec){
+        .suffix = "bias", .shape = {1, 1, 1, p->out_features}, .axis_count = 1, .init = PP__INIT_ZERO, .trainable = true};
+    shapes_out->parameter_count = p->bias ? 2 : 1;
+    return PP_OK;
+}
+
+static size_t save(const pp__op_query *q, pp__save saves[PP__OP_SAVES]) {
+    (void)q;
+    saves[0] = (pp__save){.source = PP__SAVE_INPUT, .view = PP__VIEW_VALUE};
+    return 1;
+}
+
+static uint32_t features_of(const pp__op_query *q) { return q->inputs[0].h * q->inputs[0].w * q->inputs[0].c; }
+
+/* The batch as one row of pixels. */
+static pp__conv2d_geometry row_geometry(const pp__op_query *q) {
+    uint32_t n = q->inputs[0].n;
+    return (pp__conv2d_geometry){1, 1, n, features_of(q), 1, n, q->output.c, 1, 1, 1, 1, 0, 0, 1, 1, 1};
+}
+
+/* The batch as images of one pixel: what the weight gradient splits and decodes by. */
+static pp__conv2d_geometry image_geometry(const pp__op_query *q) {
+    return (pp__conv2d_geometry){
+        q->inputs[0].n, 1, 1, features_of(q), 1, 1, q->output.c, 1, 1, 1, 1, 0, 0, 1, 1, 1};
+}
+
+static size_t workspace(const pp__op_query *q, pp__pass pass) {
+    pp__conv2d_geometry g = image_geometry(q);
+    if (pass == PP__PASS_BACKWARD_PARAMETERS) return pp__conv2d_stored_bytes(&g, q->stored[0], q->profile);
+    return pass == PP__PASS_BACKWARD ? pp__conv2d_transposed_bytes(&g) : 0;
+}
+
+static pp_status forward(const pp__op_binding *b) {
+    pp__conv2d_geometry g = row_geometry(&b->q);
+    return pp__conv2d_forward(b->stream, &g, b->inputs[0], b->parameters[0], b->parameters[1], b->output);
+}
+
+static pp_status backward_parameters(const pp__op_binding *b) {
+    const pp_dense_params *p = b->q.params;
+    pp__conv2d_geometry g = image_geometry(&b->q);
+    PP_TRY(pp__conv2d_backward_weight_stored(b->stream, &g, b->q.stored[0], b->output_gradient,
+                                             b->parameter_gradients[0], b->parameter_gradients_add, b->workspace));
+    if (!p->bias) return PP_OK;
+    return pp__conv2d_backward_bias(b->stream, g.n, g.k, b->output_gradient, b->parameter_gradients[1],
+                                    b->parameter_gradients_add);
+}
+
+static pp_status backward(const pp__op_binding *b) {
+    pp__conv2d_geometry g = row_geometry(&b->q);
+    return pp__conv2d_backward_input(b->stream, &g, b->parameters[0], b->output_gradient, b->input_gradients[0],
+                                     b->input_gradient_adds[0], b->workspace);
+}
+
+static pp__op_cost cost(const pp__op_query *q, pp__pass pass) {
+    (void)pass;
+    double in = (double)q->inputs[0].n * features_of(q), out = (double)q->inputs[0].n * q->output.c;
+    double weights = (double)features_of(q) * q->output.c;
+    return (pp__op_cost){2 * in * q->output.c, (in + out + weights) * sizeof(float)};
+}
+
+const pp__op pp__op_dense = {
+    .name = "dense",
+    .params_bytes = sizeof(pp_dense_params),
+    .input_count = 1,
+    .infer = infer,
+    .save = save,
+    .workspace = workspace,
+    .forward = forward,
+    .backward_parameters = backward_parameters,
+    .backward = backward,
+    .cost = cost,
+};

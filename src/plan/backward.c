@@ -1,0 +1,242 @@
+/* The backward and update steps, and a buffer for every gradient.
+ *
+ * Nodes are taken in reverse. The first reader of a value that comes by overwrites the value's gradient, later
+ * ones add to it, so nothing is ever filled with zeros. Where an operator passes its gradient on unchanged
+ * (add), its inputs' gradients *are* that buffer; a shared buffer is copied only before somebody adds to it
+ * while another value's gradient still lies there. */
+#include "plan/plan.h"
+
+typedef struct backward_pass {
+    pp_plan *plan;
+    uint32_t *gradient; /* per node: the buffer of its output's gradient, or PP__NONE so far */
+    uint32_t *sharers;  /* per buffer: values whose pending gradient lies there */
+    size_t sharer_capacity;
+} backward_pass;
+
+static pp_status new_gradient(backward_pass *b, uint32_t node, uint32_t *buffer_out) {
+    pp_plan *plan = b->plan;
+    size_t bytes = pp__shape_bytes(plan->nodes[node].shape);
+    PP_TRY(pp__plan_add_buffer(plan, plan->nodes[node].name, "gradient", PP_MEMORY_TRANSIENT, bytes, bytes,
+                               buffer_out));
+    return pp__grow(plan->engine, &b->sharers, &b->sharer_capacity, plan->buffer_count, sizeof *b->sharers);
+}
+
+static void set_gradient(backward_pass *b, uint32_t node, uint32_t buffer) {
+    b->gradient[node] = buffer;
+    b->sharers[buffer]++;
+}
+
+/* Before adding to a node's gradient: make its buffer its own. */
+static pp_status make_exclusive(backward_pass *b, uint32_t node) {
+    uint32_t shared = b->gradient[node], own;
+    if (b->sharers[shared] == 1) return PP_OK;
+    PP_TRY(new_gradient(b, node, &own));
+    pp__plan_step *step;
+    PP_TRY(pp__plan_add_step(b->plan, PP__STEP_COPY_GRADIENT, node, "copy gradient", &step));
+    step->output_gradient = shared;
+    step->input_gradients[0] = own;
+    pp__plan_touch(b->plan, shared, b->plan->step_count - 1);
+    pp__plan_touch(b->plan, own, b->plan->step_count - 1);
+    b->sharers[shared]--;
+    set_gradient(b, node, own);
+    return PP_OK;
+}
+
+/* Input `node` receives the gradient in `buffer` unchanged. */
+static pp_status share_gradient(backward_pass *b, uint32_t node, uint32_t buffer) {
+    if (!b->plan->nodes[node].wants_gradient) return PP_OK;
+    if (b->gradient[node] == PP__NONE) {
+        set_gradient(b, node, buffer);
+        return PP_OK;
+    }
+    PP_TRY(make_exclusive(b, node));
+    pp__plan_step *step;
+    PP_TRY(pp__plan_add_step(b->plan, PP__STEP_ADD_GRADIENT, node, "add gradient", &step));
+    step->output_gradient = buffer;
+    step->input_gradients[0] = b->gradient[node];
+    pp__plan_touch(b->plan, buffer, b->plan->step_count - 1);
+    pp__plan_touch(b->plan, b->gradient[node], b->plan->step_count - 1);
+    return PP_OK;
+}
+
+static pp_status share_with_inputs(backward_pass *b, const pp__plan_node *node, uint32_t buffer) {
+    for (size_t j = 0; j < node->op->input_count; j++) PP_TRY(share_gradient(b, node->inputs[j], buffer));
+    return PP_OK;
+}
+
+/* Everything a backward step of this node reads besides gradients. */
+static void touch_saved(pp_plan *plan, const pp__plan_node *node, size_t step) {
+    for (size_t s = 0; s < node->save_count; s++) {
+        pp__plan_touch(plan, node->auxiliary[s], step);
+        if (node->saved[s] == PP__NONE) continue;
+        const pp__saved *saved = &plan->saved[node->saved[s]];
+        pp__plan_touch(plan, saved->buffer, step);
+        if (saved->subject != PP__SUBJECT_NORMALISED) continue;
+        const pp__plan_node *root = &plan->nodes[saved->node];
+        for (size_t r = 0; r < root->save_count; r++) pp__plan_touch(plan, root->auxiliary[r], step);
+    }
+}
+
+static pp_status place_parameter_gradients(pp_plan *plan, const pp__plan_node *node, size_t step) {
+    for (uint32_t p = 0; p < node->parameter_count; p++) {
+        pp__plan_parameter *parameter = &plan->parameters[node->first_parameter + p];
+        if (!parameter->spec.trainable) continue;
+        size_t bytes = parameter->elems * sizeof(float);
+        PP_TRY(pp__plan_add_buffer(plan, parameter->name, "gradient", PP_MEMORY_GRADIENTS, bytes, bytes,
+                                   &parameter->gradient));
+        pp__plan_touch(plan, parameter->gradient, plan->accumulate > 1 ? 0 : step);
+    }
+    return PP_OK;
+}
+
+static bool has_gradients(const pp_plan *plan, const pp__plan_node *node) {
+    for (uint32_t p = 0; p < node->parameter_count; p++)
+        if (plan->parameters[node->first_parameter + p].spec.trainable) return true;
+    return false;
+}
+
+static pp_status add_parameter_step(backward_pass *b, uint32_t number, uint32_t output_gradient) {
+    pp_plan *plan = b->plan;
+    pp__plan_step *step;
+    PP_TRY(pp__plan_add_step(plan, PP__STEP_BACKWARD_PARAMETERS, number, "backward weight", &step));
+    step->output_gradient = output_gradient;
+    PP_TRY(pp__plan_add_workspace(plan, number, PP__PASS_BACKWARD_PARAMETERS, step));
+    size_t now = plan->step_count - 1;
+    touch_saved(plan, &plan->nodes[number], now);
+    pp__plan_touch(plan, output_gradient, now);
+    return place_parameter_gradients(plan, &plan->nodes[number], now);
+}
+
+/* Where backward writes the gradient of input j, and whether it adds. */
+static pp_status place_input_gradient(backward_pass *b, uint32_t number, size_t j, uint32_t output_gradient,
+                                      uint32_t *buffer_out, bool *adds_out) {
+    pp_plan *plan = b->plan;
+    const pp__plan_node *node = &plan->nodes[number];
+    uint32_t input = node->inputs[j];
+    *adds_out = b->gradient[input] != PP__NONE;
+    if (*adds_out) {
+        PP_TRY(make_exclusive(b, input));
+    } else {
+        uint32_t buffer = output_gradient;
+        bool in_place = j == 0 && node->op->traits & PP__OP_GRADIENT_IN_PLACE &&
+                        output_gradient != PP__NONE && b->sharers[output_gradient] == 1 &&
+                        pp__shape_equal(plan->nodes[input].shape, node->shape);
+        if (!in_place) PP_TRY(new_gradient(b, input, &buffer));
+        set_gradient(b, input, buffer);
+    }
+    *buffer_out = b->gradient[input];
+    return PP_OK;
+}
+
+/* add_relu and its like: one gradient for all inputs, written to a buffer that the inputs then share. */
+static pp_status add_common_step(backward_pass *b, uint32_t number, uint32_t output_gradient) {
+    pp_plan *plan = b->plan;
+    uint32_t buffer = output_gradient;
+    bool in_place = plan->nodes[number].op->traits & PP__OP_GRADIENT_IN_PLACE && b->sharers[buffer] == 1;
+    if (!in_place) PP_TRY(new_gradient(b, number, &buffer));
+    pp__plan_step *step;
+    PP_TRY(pp__plan_add_step(plan, PP__STEP_BACKWARD, number, "backward", &step));
+    step->output_gradient = output_gradient;
+    step->input_gradients[0] = buffer;
+    PP_TRY(pp__plan_add_workspace(plan, number, PP__PASS_BACKWARD, step));
+    size_t now = plan->step_count - 1;
+    touch_saved(plan, &plan->nodes[number], now);
+    pp__plan_touch(plan, output_gradient, now);
+    pp__plan_touch(plan, buffer, now);
+    b->sharers[output_gradient]--;
+    b->sharers[buffer]++;
+    PP_TRY(share_with_inputs(b, &plan->nodes[number], buffer));
+    b->sharers[buffer]--;
+    return PP_OK;
+}
+
+static pp_status add_backward_step(backward_pass *b, uint32_t number, uint32_t output_gradient) {
+    pp_plan *plan = b->plan;
+    pp__plan_node *node = &plan->nodes[number];
+    uint32_t buffers[PP__OP_INPUTS];
+    bool adds[PP__OP_INPUTS] = {false}, any = has_gradients(plan, node) && !node->op->backward_parameters;
+    for (size_t j = 0; j < PP__OP_INPUTS; j++) buffers[j] = PP__NONE;
+    for (size_t j = 0; j < node->op->input_count; j++) {
+        if (!plan->nodes[node->inputs[j]].wants_gradient) continue;
+        PP_TRY(place_input_gradient(b, number, j, output_gradient, &buffers[j], &adds[j]));
+        any = true;
+    }
+    if (!any) return PP_OK;
+    pp__plan_step *step;
+    PP_TRY(pp__plan_add_step(plan, PP__STEP_BACKWARD, number, "backward", &step));
+    step->output_gradient = output_gradient;
+    for (size_t j = 0; j < PP__OP_INPUTS; j++) {
+        step->input_gradients[j] = buffers[j];
+        step->adds[j] = adds[j];
+    }
+    PP_TRY(pp__plan_add_workspace(plan, number, PP__PASS_BACKWARD, step));
+    size_t now = plan->step_count - 1;
+    touch_saved(plan, node, now);
+    pp__plan_touch(plan, output_gradient, now);
+    for (size_t j = 0; j < PP__OP_INPUTS; j++) pp__plan_touch(plan, buffers[j], now);
+    if (node->op->traits & PP__OP_LOSS) pp__plan_touch(plan, plan->labels, now);
+    return node->op->backward_parameters ? PP_OK : place_parameter_gradients(plan, node, now);
+}
+
+static pp_status add_update_step(pp_plan *plan, uint32_t number) {
+    const pp__plan_node *node = &plan->nodes[number];
+    if (!has_gradients(plan, node)) return PP_OK;
+    pp__plan_step *step;
+    PP_TRY(pp__plan_add_step(plan, PP__STEP_UPDATE, number, "update", &step));
+    for (uint32_t p = 0; p < node->parameter_count; p++)
+        pp__plan_touch(plan, plan->parameters[node->first_parameter + p].gradient, plan->step_count - 1);
+    return PP_OK;
+}
+
+static pp_status add_node_steps(backward_pass *b, uint32_t number) {
+    pp_plan *plan = b->plan;
+    const pp__plan_node *node = &plan->nodes[number];
+    uint32_t output_gradient = b->gradient[number];
+    bool is_loss = number == plan->loss_node;
+    if (!node->wants_gradient || (output_gradient == PP__NONE && !is_loss)) return PP_OK;
+    if (node->op->traits & PP__OP_GRADIENT_SHARED) {
+        PP_TRY(share_with_inputs(b, node, output_gradient));
+    } else if (node->op->traits & PP__OP_GRADIENT_COMMON) {
+        return add_common_step(b, number, output_gradient);
+    } else {
+        if (node->op->backward_parameters && has_gradients(plan, node))
+            PP_TRY(add_parameter_step(b, number, output_gradient));
+        PP_TRY(add_backward_step(b, number, output_gradient));
+    }
+    if (!is_loss) b->sharers[output_gradient]--;
+    return plan->updates_at_end ? PP_OK : add_update_step(plan, number);
+}
+
+static pp_status add_final_updates(pp_plan *plan) {
+    if (plan->optimizer.clip_norm > 0) {
+        pp__plan_step *step;
+        PP_TRY(pp__plan_add_step(plan, PP__STEP_CLIP, plan->loss_node, "gradient norm", &step));
+        size_t now = plan->step_count - 1, bytes = plan->parameter_count * sizeof(float);
+        PP_TRY(pp__plan_add_buffer(plan, "gradient norm", "workspace", PP_MEMORY_WORKSPACE, bytes, bytes,
+                                   &plan->steps[now].workspace));
+        pp__plan_touch(plan, plan->steps[now].workspace, now);
+    }
+    for (uint32_t i = (uint32_t)plan->node_count; i-- > 0;) PP_TRY(add_update_step(plan, i));
+    /* Gradients that outlive their step do so to the very end, where applications may read them. */
+    for (size_t p = 0; p < plan->parameter_count; p++)
+        pp__plan_touch(plan, plan->parameters[p].gradient, plan->step_count - 1);
+    return PP_OK;
+}
+
+pp_status pp__plan_backward(pp_plan *plan) {
+    if (plan->loss_node == PP__NONE)
+        return pp__fail(plan->engine, PP_ERROR_INVALID_ARGUMENT,
+                        "plan: the graph has no loss; add one, or plan for inference");
+    backward_pass b = {.plan = plan};
+    pp_status status = PP_OK;
+    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->node_count, sizeof *b.gradient, &b.gradient), done);
+    for (size_t i = 0; i < plan->node_count; i++) b.gradient[i] = PP__NONE;
+    PP_TRY_GOTO(status,
+                pp__grow(plan->engine, &b.sharers, &b.sharer_capacity, plan->buffer_count, sizeof *b.sharers), done);
+    for (uint32_t i = (uint32_t)plan->node_count; i-- > 0;) PP_TRY_GOTO(status, add_node_steps(&b, i), done);
+    if (plan->updates_at_end) PP_TRY_GOTO(status, add_final_updates(plan), done);
+done:
+    pp__release(plan->engine, b.gradient);
+    pp__release(plan->engine, b.sharers);
+    return status;
+}

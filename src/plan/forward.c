@@ -1,0 +1,152 @@
+/* The forward steps and a buffer for every value.
+ *
+ * A value may overwrite its operator's input in place when the operator's traits allow it, nobody else reads
+ * the input afterwards, and the input is not itself kept for backward. */
+#include "plan/plan.h"
+
+typedef struct forward_pass {
+    pp_plan *plan;
+    uint32_t *pending; /* per buffer: readers of its present value that are still to come */
+    bool *kept;        /* per node: its float32 value stays for backward */
+} forward_pass;
+
+/* The node whose float32 tensor a record keeps instead of a code, or PP__NONE. */
+static uint32_t kept_node(const pp_plan *plan, const pp__saved *saved) {
+    if (!saved->coding.codec->stores_itself) return PP__NONE;
+    return saved->subject == PP__SUBJECT_NORMALISED ? plan->nodes[saved->node].inputs[0] : saved->node;
+}
+
+static bool may_overwrite(const forward_pass *f, uint32_t number, size_t input) {
+    const pp_plan *plan = f->plan;
+    const pp__plan_node *node = &plan->nodes[number];
+    if (!(node->op->traits & (input ? PP__OP_IN_PLACE_SECOND : PP__OP_IN_PLACE))) return false;
+    uint32_t source = node->inputs[input];
+    const pp__plan_node *from = &plan->nodes[source];
+    if (f->kept[source] || from->op->traits & PP__OP_SOURCE) return false;
+    return f->pending[from->value] == 1 && pp__shape_equal(from->shape, node->shape);
+}
+
+static pp_status place_output(forward_pass *f, uint32_t number) {
+    pp_plan *plan = f->plan;
+    pp__plan_node *node = &plan->nodes[number];
+    for (size_t j = 0; j < node->op->input_count; j++)
+        if (may_overwrite(f, number, j)) {
+            node->value = plan->nodes[node->inputs[j]].value;
+            f->pending[node->value] = node->consumer_count;
+            return PP_OK;
+        }
+    pp_memory_class memory_class = f->kept[number] ? PP_MEMORY_SAVED : PP_MEMORY_TRANSIENT;
+    size_t bytes = pp__shape_bytes(node->shape);
+    PP_TRY(pp__plan_add_buffer(plan, node->name, NULL, memory_class, bytes, bytes, &node->value));
+    f->pending[node->value] = node->consumer_count;
+    return PP_OK;
+}
+
+/* Buffers that the operator's own kernels write for backward: codes of x-hat, pool indices, statistics. */
+static pp_status place_operator_saves(pp_plan *plan, uint32_t number, size_t step) {
+    pp__plan_node *node = &plan->nodes[number];
+    for (size_t s = 0; s < node->save_count; s++) {
+        const pp__save *save = &node->saves[s];
+        if (node->saved[s] == PP__NONE) {
+            PP_TRY(pp__plan_add_buffer(plan, node->name, "statistics", PP_MEMORY_SAVED, save->bytes, save->bytes,
+                                       &node->auxiliary[s]));
+            pp__plan_touch(plan, node->auxiliary[s], step);
+            continue;
+        }
+        pp__saved *saved = &plan->saved[node->saved[s]];
+        bool by_operator = saved->subject != PP__SUBJECT_ACTIVATION && !saved->coding.codec->stores_itself;
+        if (!by_operator || saved->node != number || saved->buffer != PP__NONE) continue;
+        size_t raw = pp__shape_bytes(saved->shape);
+        PP_TRY(pp__plan_add_buffer(plan, node->name, saved->subject == PP__SUBJECT_BITS ? "index" : "x-hat",
+                                   PP_MEMORY_SAVED, raw, pp__coding_bytes(&saved->coding, saved->shape),
+                                   &saved->buffer));
+        plan->buffers[saved->buffer].saved = node->saved[s];
+        pp__plan_touch(plan, saved->buffer, step);
+    }
+    return PP_OK;
+}
+
+static pp_status add_encode_steps(pp_plan *plan, uint32_t number) {
+    for (size_t i = 0; i < plan->saved_count; i++) {
+        pp__saved *saved = &plan->saved[i];
+        if (saved->node != number || !saved->own_step) continue;
+        pp__plan_step *step;
+        PP_TRY(pp__plan_add_step(plan, PP__STEP_ENCODE, number, "encode", &step));
+        step->index = (uint32_t)i;
+        PP_TRY(pp__plan_add_buffer(plan, plan->nodes[number].name,
+                                   saved->kind == PP__SAVED_MASK ? "mask" : "code", PP_MEMORY_SAVED,
+                                   pp__shape_bytes(saved->shape),
+                                   pp__coding_bytes(&saved->coding, saved->shape), &saved->buffer));
+        plan->buffers[saved->buffer].saved = (uint32_t)i;
+        pp__plan_touch(plan, saved->buffer, plan->step_count - 1);
+        pp__plan_touch(plan, plan->nodes[number].value, plan->step_count - 1);
+    }
+    return PP_OK;
+}
+
+static pp_status add_forward_step(forward_pass *f, uint32_t number) {
+    pp_plan *plan = f->plan;
+    pp__plan_node *node = &plan->nodes[number];
+    pp__plan_step *step;
+    PP_TRY(pp__plan_add_step(plan, PP__STEP_FORWARD, number, "forward", &step));
+    size_t now = plan->step_count - 1;
+    for (size_t j = 0; j < node->op->input_count; j++)
+        pp__plan_touch(plan, plan->nodes[node->inputs[j]].value, now);
+    /* The output is placed while its inputs still count as unread, so that only the last reader overwrites. */
+    uint32_t before[PP__OP_INPUTS];
+    for (size_t j = 0; j < node->op->input_count; j++) before[j] = plan->nodes[node->inputs[j]].value;
+    PP_TRY(place_output(f, number));
+    for (size_t j = 0; j < node->op->input_count; j++)
+        if (before[j] != node->value && f->pending[before[j]]) f->pending[before[j]]--;
+    pp__plan_touch(plan, node->value, now);
+    if (node->op->traits & PP__OP_LOSS) pp__plan_touch(plan, plan->labels, now);
+    PP_TRY(place_operator_saves(plan, number, now));
+    return pp__plan_add_workspace(plan, number, PP__PASS_FORWARD, step);
+}
+
+/* Kept float32 tensors: the record's buffer is the value's own. */
+static void point_at_kept_values(pp_plan *plan) {
+    for (size_t i = 0; i < plan->saved_count; i++) {
+        uint32_t node = kept_node(plan, &plan->saved[i]);
+        if (node == PP__NONE) continue;
+        plan->saved[i].buffer = plan->nodes[node].value;
+        pp__plan_buffer *buffer = &plan->buffers[plan->saved[i].buffer];
+        if (buffer->saved == PP__NONE) buffer->saved = (uint32_t)i;
+        buffer->memory_class = node == plan->input_node ? PP_MEMORY_STAGING : PP_MEMORY_SAVED;
+    }
+    for (size_t i = 0; i < plan->saved_count; i++)
+        plan->buffers[plan->saved[i].buffer].views |= plan->saved[i].views;
+}
+
+static pp_status walk(forward_pass *f) {
+    pp_plan *plan = f->plan;
+    for (size_t i = 0; i < plan->saved_count; i++) {
+        uint32_t node = kept_node(plan, &plan->saved[i]);
+        if (node != PP__NONE) f->kept[node] = true;
+    }
+    for (uint32_t i = 0; i < plan->node_count; i++) {
+        if (plan->nodes[i].op->traits & PP__OP_SOURCE) {
+            plan->nodes[i].value = plan->input;
+            f->pending[plan->input] = plan->nodes[i].consumer_count;
+        } else {
+            PP_TRY(add_forward_step(f, i));
+        }
+        PP_TRY(add_encode_steps(plan, i));
+    }
+    point_at_kept_values(plan);
+    return PP_OK;
+}
+
+pp_status pp__plan_forward(pp_plan *plan) {
+    forward_pass f = {.plan = plan};
+    pp_status status = PP_OK;
+    /* A node makes at most one buffer for its output, one per save, one per encoding and one workspace. */
+    size_t most = plan->buffer_count + plan->node_count * (2 + 2 * PP__OP_SAVES) + plan->saved_count;
+    PP_TRY_GOTO(status, pp__allocate(plan->engine, most, sizeof *f.pending, &f.pending), done);
+    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->node_count, sizeof *f.kept, &f.kept), done);
+    PP_TRY_GOTO(status, walk(&f), done);
+done:
+    pp__release(plan->engine, f.pending);
+    pp__release(plan->engine, f.kept);
+    return status;
+}

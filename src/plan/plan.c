@@ -1,0 +1,277 @@
+#include "plan/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "op/scalars.h"
+#include "profile/profile.h"
+#include "util/size.h"
+
+pp_status pp__plan_add_buffer(pp_plan *plan, const char *owner, const char *what, pp_memory_class memory_class,
+                              size_t raw_bytes, size_t bytes, uint32_t *buffer_out) {
+    PP_TRY(pp__grow(plan->engine, &plan->buffers, &plan->buffer_capacity, plan->buffer_count + 1,
+                    sizeof *plan->buffers));
+    pp__plan_buffer *buffer = &plan->buffers[plan->buffer_count];
+    *buffer = (pp__plan_buffer){.memory_class = memory_class,
+                                .raw_bytes = raw_bytes,
+                                .bytes = bytes,
+                                .first = SIZE_MAX,
+                                .saved = PP__NONE};
+    size_t length = strlen(owner) + (what ? strlen(what) + 1 : 0) + 1;
+    PP_TRY(pp__allocate(plan->engine, length, 1, &buffer->name));
+    snprintf(buffer->name, length, "%s%s%s", owner, what ? " " : "", what ? what : "");
+    *buffer_out = (uint32_t)plan->buffer_count++;
+    return PP_OK;
+}
+
+pp_status pp__plan_add_step(pp_plan *plan, pp__step_kind kind, uint32_t node, const char *what,
+                            pp__plan_step **step_out) {
+    PP_TRY(pp__grow(plan->engine, &plan->steps, &plan->step_capacity, plan->step_count + 1, sizeof *plan->steps));
+    pp__plan_step *step = &plan->steps[plan->step_count];
+    *step = (pp__plan_step){.kind = kind,
+                            .node = node,
+                            .index = PP__NONE,
+                            .output_gradient = PP__NONE,
+                            .input_gradients = {PP__NONE, PP__NONE},
+                            .workspace = PP__NONE};
+    const char *owner = plan->nodes[node].name;
+    size_t length = strlen(owner) + strlen(what) + 2;
+    PP_TRY(pp__allocate(plan->engine, length, 1, &step->name));
+    snprintf(step->name, length, "%s %s", owner, what);
+    plan->step_count++;
+    *step_out = step;
+    return PP_OK;
+}
+
+void pp__plan_touch(pp_plan *plan, uint32_t buffer, size_t step) {
+    if (buffer == PP__NONE) return;
+    pp__plan_buffer *b = &plan->buffers[buffer];
+    if (b->first == SIZE_MAX || step < b->first) b->first = step;
+    if (step > b->last) b->last = step;
+}
+
+void pp__plan_query(const pp_plan *plan, uint32_t number, const pp_profile *profile, pp__op_query *q,
+                    pp__stored stored[PP__OP_SAVES]) {
+    const pp__plan_node *node = &plan->nodes[number];
+    *q = (pp__op_query){.params = node->params,
+                        .profile = profile,
+                        .input_count = node->op->input_count,
+                        .output = node->shape,
+                        .training = !plan->inference,
+                        .accumulate = plan->accumulate > 1};
+    for (size_t j = 0; j < node->op->input_count; j++) {
+        q->inputs[j] = plan->nodes[node->inputs[j]].shape;
+        q->input_gradient[j] = plan->nodes[node->inputs[j]].wants_gradient;
+    }
+    for (size_t s = 0; s < PP__OP_SAVES; s++) {
+        memset(&stored[s], 0, sizeof stored[s]);
+        q->stored[s] = NULL;
+        if (s >= node->save_count || node->saved[s] == PP__NONE) continue;
+        const pp__saved *saved = &plan->saved[node->saved[s]];
+        stored[s] = (pp__stored){.coding = saved->coding, .subject = saved->subject, .shape = saved->shape};
+        stored[s].relu = (plan->nodes[saved->node].op->traits & PP__OP_RELU_OUTPUT) != 0;
+        q->stored[s] = &stored[s];
+    }
+}
+
+pp_status pp__plan_add_workspace(pp_plan *plan, uint32_t number, pp__pass pass, pp__plan_step *step) {
+    const pp__plan_node *node = &plan->nodes[number];
+    if (!node->op->workspace) return PP_OK;
+    pp__op_query q;
+    pp__stored stored[PP__OP_SAVES];
+    pp__plan_query(plan, number, plan->profile, &q, stored);
+    size_t bytes = node->op->workspace(&q, pass);
+    if (!bytes) return PP_OK;
+    PP_TRY(pp__plan_add_buffer(plan, node->name, "workspace", PP_MEMORY_WORKSPACE, bytes, bytes, &step->workspace));
+    pp__plan_touch(plan, step->workspace, plan->step_count - 1);
+    return PP_OK;
+}
+
+static pp_status check_options(pp_engine *engine, const pp_plan_options *options) {
+    if (!options->batch)
+        return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT, "plan: a batch of 0 samples; at least 1 is expected");
+    const pp_optimizer *o = &options->optimizer;
+    if (o->nesterov && o->momentum <= 0)
+        return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT, "optimizer: Nesterov's form needs a momentum above 0");
+    if (!(o->momentum >= 0 && o->momentum < 1) || !(o->beta1 >= 0 && o->beta1 < 1) ||
+        !(o->beta2 >= 0 && o->beta2 < 1) || !(o->epsilon >= 0) || !(o->weight_decay >= 0) || !(o->clip_norm >= 0))
+        return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
+                        "optimizer: momentum, beta1, beta2 lie in [0, 1); epsilon, weight decay and clip norm are "
+                        "not negative; found %g, %g, %g, %g, %g, %g",
+                        (double)o->momentum, (double)o->beta1, (double)o->beta2, (double)o->epsilon,
+                        (double)o->weight_decay, (double)o->clip_norm);
+    return PP_OK;
+}
+
+static pp_optimizer with_defaults(pp_optimizer o) {
+    if (o.beta1 == 0) o.beta1 = 0.9f;
+    if (o.beta2 == 0) o.beta2 = 0.999f;
+    if (o.epsilon == 0) o.epsilon = 1e-8f;
+    return o;
+}
+
+static pp_status add_staging(pp_plan *plan) {
+    size_t input_bytes = pp__shape_bytes(plan->nodes[0].shape);
+    plan->input_node = 0;
+    PP_TRY(pp__plan_add_buffer(plan, plan->nodes[0].name, NULL, PP_MEMORY_STAGING, input_bytes, input_bytes,
+                               &plan->input));
+    pp__plan_touch(plan, plan->input, 0);
+    plan->labels = PP__NONE;
+    if (plan->loss_node != PP__NONE) {
+        const pp__plan_node *loss = &plan->nodes[plan->loss_node];
+        plan->label_bytes = loss->op->traits & PP__OP_TARGETS ? pp__shape_bytes(plan->nodes[loss->inputs[0]].shape)
+                                                             : plan->batch * sizeof(int32_t);
+        PP_TRY(pp__plan_add_buffer(plan, "labels", NULL, PP_MEMORY_STAGING, plan->label_bytes, plan->label_bytes,
+                                   &plan->labels));
+        pp__plan_touch(plan, plan->labels, 0);
+    }
+    size_t scalar_bytes = PP__SCALAR_WORDS * sizeof(uint32_t), metric_bytes = 2 * sizeof(float);
+    PP_TRY(pp__plan_add_buffer(plan, "scalars", NULL, PP_MEMORY_STAGING, scalar_bytes, scalar_bytes,
+                               &plan->scalars));
+    return pp__plan_add_buffer(plan, "metrics", NULL, PP_MEMORY_STAGING, metric_bytes, metric_bytes,
+                               &plan->metrics);
+}
+
+static size_t moment_count(const pp_optimizer *optimizer) {
+    return optimizer->kind == PP_OPTIMIZER_SGD ? optimizer->momentum > 0 : 2;
+}
+
+static pp_status add_moments(pp_plan *plan) {
+    static const char *const names[] = {"first moment", "second moment"};
+    for (size_t p = 0; p < plan->parameter_count; p++) {
+        pp__plan_parameter *parameter = &plan->parameters[p];
+        if (!parameter->spec.trainable) continue;
+        for (size_t m = 0; m < moment_count(&plan->optimizer); m++) {
+            size_t bytes = parameter->elems * sizeof(float);
+            PP_TRY(pp__plan_add_buffer(plan, parameter->name, names[m], PP_MEMORY_OPTIMIZER, bytes, bytes,
+                                       &parameter->moments[m]));
+        }
+    }
+    return PP_OK;
+}
+
+/* Parameters, moments, scalars and metrics live through the whole step. */
+static void keep_whole_step(pp_plan *plan, uint32_t buffer) {
+    pp__plan_touch(plan, buffer, 0);
+    pp__plan_touch(plan, buffer, plan->step_count - 1);
+}
+
+static void keep_persistent(pp_plan *plan) {
+    keep_whole_step(plan, plan->scalars);
+    keep_whole_step(plan, plan->metrics);
+    for (size_t p = 0; p < plan->parameter_count; p++) {
+        keep_whole_step(plan, plan->parameters[p].value);
+        for (size_t m = 0; m < 2; m++) keep_whole_step(plan, plan->parameters[p].moments[m]);
+    }
+}
+
+static pp_status fail_layout(pp_plan *plan, pp_status status, size_t offender, const pp__layout_limits *limits) {
+    if (status != PP_ERROR_OUT_OF_MEMORY)
+        return pp__fail(plan->engine, PP_ERROR_INTERNAL, "plan: the planner refuses its lives (%s)",
+                        pp_status_name(status));
+    if (offender < plan->buffer_count)
+        return pp__fail(plan->engine, status,
+                        "plan: '%s' needs %zu bytes, but one device allocation holds at most %zu; take a smaller batch",
+                        plan->buffers[offender].name, plan->buffers[offender].bytes, limits->chunk_bytes);
+    return pp__fail(plan->engine, status, "plan: more than %zu device allocations of %zu bytes are needed",
+                    (size_t)pp__profile_u32(plan->profile, "memory.max_chunks"), limits->chunk_bytes);
+}
+
+static pp_status run_planner(pp_plan *plan, pp__life *lives, void *scratch) {
+    pp__layout_limits limits = {pp__profile_bytes(plan->profile, "memory.alignment_bytes"),
+                                pp__profile_bytes(plan->profile, "memory.max_allocation_bytes")};
+    size_t capacity = pp__profile_u32(plan->profile, "memory.max_chunks"), offender = 0;
+    PP_TRY(pp__allocate(plan->engine, capacity, sizeof *plan->chunk_bytes, &plan->chunk_bytes));
+    for (size_t i = 0; i < plan->buffer_count; i++) {
+        const pp__plan_buffer *buffer = &plan->buffers[i];
+        lives[i] = (pp__life){.bytes = buffer->bytes, .first = buffer->first, .last = buffer->last};
+    }
+    pp_status status = pp__planner_run(lives, plan->buffer_count, &limits, scratch, plan->chunk_bytes, capacity,
+                                       &plan->layout, &offender);
+    if (status != PP_OK) return fail_layout(plan, status, offender, &limits);
+    for (size_t i = 0; i < plan->buffer_count; i++) {
+        plan->buffers[i].chunk = lives[i].chunk;
+        plan->buffers[i].offset_bytes = lives[i].offset_bytes;
+        for (size_t s = lives[i].first; s <= lives[i].last; s++) plan->live_bytes[s] += lives[i].bytes;
+    }
+    return PP_OK;
+}
+
+static pp_status lay_out(pp_plan *plan) {
+    pp__life *lives = NULL;
+    void *scratch = NULL;
+    pp_status status = PP_OK;
+    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->buffer_count, sizeof *lives, &lives), done);
+    PP_TRY_GOTO(status, pp__allocate(plan->engine, pp__planner_scratch_bytes(plan->buffer_count), 1, &scratch),
+                done);
+    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->step_count, sizeof *plan->live_bytes, &plan->live_bytes),
+                done);
+    PP_TRY_GOTO(status, run_planner(plan, lives, scratch), done);
+done:
+    pp__release(plan->engine, lives);
+    pp__release(plan->engine, scratch);
+    return status;
+}
+
+static pp_status build(pp_plan *plan, const pp_graph *graph, const pp_plan_options *options) {
+    PP_TRY(pp__plan_copy_graph(plan, graph));
+    PP_TRY(pp__plan_infer(plan));
+    plan->saved_raw_bytes = pp__plan_framework_bytes(plan);
+    PP_TRY(pp__plan_fuse(plan));
+    PP_TRY(pp__plan_parameters(plan));
+    PP_TRY(add_staging(plan));
+    PP_TRY(pp__plan_saved(plan, options));
+    PP_TRY(pp__plan_forward(plan));
+    if (!plan->inference) {
+        PP_TRY(add_moments(plan));
+        PP_TRY(pp__plan_backward(plan));
+    }
+    if (!plan->step_count)
+        return pp__fail(plan->engine, PP_ERROR_INVALID_ARGUMENT, "plan: the graph computes nothing");
+    keep_persistent(plan);
+    PP_TRY(pp__profile_status(plan->profile));
+    return lay_out(plan);
+}
+
+pp_status pp_plan_create(const pp_graph *graph, const pp_profile *profile, const pp_plan_options *options,
+                         pp_plan **plan_out) {
+    *plan_out = NULL;
+    pp_plan *plan;
+    PP_TRY(check_options(graph->engine, options));
+    PP_TRY(pp__allocate(graph->engine, 1, sizeof *plan, &plan));
+    plan->engine = graph->engine;
+    plan->profile = profile;
+    plan->optimizer = with_defaults(options->optimizer);
+    plan->batch = options->batch;
+    plan->accumulate = options->accumulate ? options->accumulate : 1;
+    plan->inference = options->inference;
+    plan->updates_at_end = plan->accumulate > 1 || plan->optimizer.clip_norm > 0;
+    pp_status status = build(plan, graph, options);
+    plan->profile = NULL;
+    if (status != PP_OK) {
+        pp_plan_destroy(plan);
+        return status;
+    }
+    *plan_out = plan;
+    return PP_OK;
+}
+
+void pp_plan_destroy(pp_plan *plan) {
+    if (!plan) return;
+    pp_engine *engine = plan->engine;
+    for (size_t i = 0; i < plan->node_count; i++) {
+        pp__release(engine, plan->nodes[i].name);
+        pp__release(engine, plan->nodes[i].params);
+    }
+    for (size_t i = 0; i < plan->parameter_count; i++) pp__release(engine, plan->parameters[i].name);
+    for (size_t i = 0; i < plan->buffer_count; i++) pp__release(engine, plan->buffers[i].name);
+    for (size_t i = 0; i < plan->step_count; i++) pp__release(engine, plan->steps[i].name);
+    pp__release(engine, plan->nodes);
+    pp__release(engine, plan->parameters);
+    pp__release(engine, plan->saved);
+    pp__release(engine, plan->buffers);
+    pp__release(engine, plan->steps);
+    pp__release(engine, plan->chunk_bytes);
+    pp__release(engine, plan->live_bytes);
+    pp__release(engine, plan);
+}

@@ -1,0 +1,178 @@
+/* A plan in memory, and the passes that make it. Compiles without OpenCL.
+ *
+ *     infer     copies the graph's nodes, fills in shapes and parameters
+ *     fuse      rewrites: batch-norm + ReLU, add + ReLU
+ *     saved     what backward reads, and the codec each stored value gets (policy.c reads the policy's text)
+ *     forward   the forward steps, and a buffer for every value
+ *     backward  the backward and update steps, and the gradients' buffers
+ *     layout    offsets (memory/planner.h)
+ *
+ * A *buffer* is a place that lives from its first step to its last; values that overwrite one another in
+ * place share one. Numbers that refer to nothing are PP__NONE.
+ */
+#ifndef PP_PLAN_PLAN_H
+#define PP_PLAN_PLAN_H
+
+#include <pocketprop/plan.h>
+
+#include "graph/graph.h"
+#include "memory/planner.h"
+#include "op/op.h"
+
+#define PP__NONE UINT32_MAX
+
+typedef struct pp__plan_buffer {
+    char *name;
+    pp_memory_class memory_class;
+    size_t raw_bytes; /* as float32 */
+    size_t bytes;
+    size_t first, last;
+    size_t chunk, offset_bytes;
+    uint32_t saved; /* the saved record it holds (the first, where several keep one tensor), or PP__NONE */
+    uint32_t views; /* a sum of pp__view over all its records */
+} pp__plan_buffer;
+
+typedef struct pp__plan_parameter {
+    char *name;
+    uint32_t node;
+    pp__parameter_spec spec;
+    size_t elems;
+    uint32_t value, gradient; /* buffers; gradient of trainable ones */
+    uint32_t moments[2];      /* buffers of optimizer state */
+} pp__plan_parameter;
+
+typedef enum pp__saved_kind {
+    PP__SAVED_NORMALISED,
+    PP__SAVED_ACTIVATION,
+    PP__SAVED_INPUT,
+    PP__SAVED_MASK,
+    PP__SAVED_INDEX,
+    PP__SAVED_KIND_COUNT
+} pp__saved_kind;
+
+/* One stored form of one value. Several saves may read it, each through its view. */
+typedef struct pp__saved {
+    uint32_t node; /* whose output is stored (for a normalised subject: whose x-hat) */
+    pp__saved_kind kind;
+    pp__coding coding;
+    char text[PP__CODING_TEXT]; /* the coding in words */
+    pp__subject subject;
+    pp__shape shape;
+    uint32_t views;     /* a sum of pp__view: what backward reads */
+    uint32_t buffer;
+    bool own_step;      /* an encode step writes it; otherwise the operator does, or it is the value itself */
+} pp__saved;
+
+typedef struct pp__plan_node {
+    const pp__op *op;
+    char *name;
+    void *params;
+    uint32_t number; /* the node's number in the graph; keys dropout */
+    uint32_t inputs[PP__OP_INPUTS];
+    pp__shape shape;
+    uint32_t first_parameter, parameter_count;
+    uint32_t consumer_count;
+    bool wants_gradient; /* a trainable parameter lies at or above it */
+    pp__save saves[PP__OP_SAVES];
+    size_t save_count;
+    uint32_t saved[PP__OP_SAVES];     /* the record each save reads, or PP__NONE */
+    uint32_t auxiliary[PP__OP_SAVES]; /* the buffer of a save without a codec, or PP__NONE */
+    uint32_t value;                   /* the buffer of its output */
+} pp__plan_node;
+
+typedef enum pp__step_kind {
+    PP__STEP_FORWARD,
+    PP__STEP_ENCODE, /* index: saved record */
+    PP__STEP_BACKWARD_PARAMETERS,
+    PP__STEP_BACKWARD,
+    PP__STEP_COPY_GRADIENT, /* input_gradients[0] = output_gradient */
+    PP__STEP_ADD_GRADIENT,  /* input_gradients[0] += output_gradient */
+    PP__STEP_CLIP,          /* the factor that keeps the gradients' norm within bounds */
+    PP__STEP_UPDATE         /* all parameters of the node */
+} pp__step_kind;
+
+typedef struct pp__plan_step {
+    pp__step_kind kind;
+    uint32_t node;
+    uint32_t index;
+    uint32_t output_gradient; /* buffers */
+    uint32_t input_gradients[PP__OP_INPUTS];
+    bool adds[PP__OP_INPUTS];
+    uint32_t workspace;
+    char *name;
+} pp__plan_step;
+
+struct pp_plan {
+    pp_engine *engine;
+    const pp_profile *profile; /* borrowed while the plan is made; NULL afterwards */
+    pp_optimizer optimizer;
+    uint32_t batch, accumulate;
+    bool inference;
+    bool updates_at_end; /* gradients live to the end of the step: clipping or accumulation */
+
+    pp__plan_node *nodes;
+    size_t node_count;
+    pp__plan_parameter *parameters;
+    size_t parameter_count, parameter_capacity;
+    pp__saved *saved;
+    size_t saved_count, saved_capacity;
+    pp__plan_buffer *buffers;
+    size_t buffer_count, buffer_capacity;
+    pp__plan_step *steps;
+    size_t step_count, step_capacity;
+
+    uint32_t input, labels, scalars, metrics; /* staging buffers */
+    uint32_t input_node, loss_node;           /* loss_node PP__NONE: a graph without a loss */
+    size_t label_bytes;
+
+    size_t *chunk_bytes;
+    pp__layout layout;
+    size_t *live_bytes; /* per step */
+    size_t saved_raw_bytes;
+};
+
+/* What the codec of each kind is: a coding, or a view with a coding to fall back on. */
+typedef struct pp__choice {
+    bool view;
+    pp__coding coding; /* codec NULL only for a bare "view" */
+} pp__choice;
+
+typedef struct pp__policy {
+    pp__choice kinds[PP__SAVED_KIND_COUNT];
+    pp__coding fallback[PP__SAVED_KIND_COUNT]; /* where no view exists */
+} pp__policy;
+
+const char *pp__saved_kind_name(pp__saved_kind kind);
+
+/* The policy of pp_plan_options.codec. */
+pp_status pp__policy_read(pp_engine *engine, const char *text, pp__policy *policy_out);
+
+/* The choice for one value: the policy's, changed by the overrides that match. `used` marks overrides. */
+pp_status pp__policy_choose(pp_engine *engine, const pp__policy *policy, const pp_plan_options *options,
+                            const char *node, pp__saved_kind kind, pp__choice *choice_out, bool *used);
+
+/* The passes. */
+pp_status pp__plan_copy_graph(pp_plan *plan, const pp_graph *graph);
+pp_status pp__plan_infer(pp_plan *plan);
+size_t pp__plan_framework_bytes(const pp_plan *plan); /* of an inferred plan before fusing: METHODS B.4 */
+pp_status pp__plan_fuse(pp_plan *plan);
+pp_status pp__plan_parameters(pp_plan *plan);
+pp_status pp__plan_saved(pp_plan *plan, const pp_plan_options *options);
+pp_status pp__plan_forward(pp_plan *plan);
+pp_status pp__plan_backward(pp_plan *plan);
+
+/* Shared by the passes. */
+pp_status pp__plan_add_buffer(pp_plan *plan, const char *owner, const char *what, pp_memory_class memory_class,
+                              size_t raw_bytes, size_t bytes, uint32_t *buffer_out);
+pp_status pp__plan_add_step(pp_plan *plan, pp__step_kind kind, uint32_t node, const char *what,
+                            pp__plan_step **step_out);
+void pp__plan_touch(pp_plan *plan, uint32_t buffer, size_t step); /* PP__NONE is ignored */
+
+/* What is known of a node without memory. `stored` holds what q->stored points to. */
+void pp__plan_query(const pp_plan *plan, uint32_t node, const pp_profile *profile, pp__op_query *q,
+                    pp__stored stored[PP__OP_SAVES]);
+
+/* Scratch of one pass of a node as a buffer of that step; none for zero bytes. */
+pp_status pp__plan_add_workspace(pp_plan *plan, uint32_t node, pp__pass pass, pp__plan_step *step);
+
+#endif

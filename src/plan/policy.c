@@ -1,0 +1,104 @@
+/* Policies: the text behind --codec, and overrides. The table in include/pocketprop/plan.h is this file in
+ * words; each kind's default follows from facts in the codec table, not from codec names. */
+#include <string.h>
+
+#include "plan/plan.h"
+
+static const char *const kind_names[PP__SAVED_KIND_COUNT] = {
+    [PP__SAVED_NORMALISED] = "normalised", [PP__SAVED_ACTIVATION] = "activation", [PP__SAVED_INPUT] = "input",
+    [PP__SAVED_MASK] = "mask",             [PP__SAVED_INDEX] = "index",
+};
+
+/* What each kind falls back on where the policy's own codec cannot serve it. */
+static const struct {
+    const char *exact, *lossy;
+} fallbacks[PP__SAVED_KIND_COUNT] = {
+    [PP__SAVED_NORMALISED] = {"raw", "raw"}, [PP__SAVED_ACTIVATION] = {"raw", "half"},
+    [PP__SAVED_INPUT] = {"raw", "half"},     [PP__SAVED_MASK] = {"signmask", "signmask"},
+    [PP__SAVED_INDEX] = {"argmax", "argmax"},
+};
+
+const char *pp__saved_kind_name(pp__saved_kind kind) { return kind_names[kind]; }
+
+static bool offers(const pp__coding *coding, pp__subject subject, pp__view view) {
+    return (coding->codec->views[subject] & (uint32_t)view) != 0;
+}
+
+pp_status pp__policy_read(pp_engine *engine, const char *text, pp__policy *policy_out) {
+    memset(policy_out, 0, sizeof *policy_out);
+    pp__coding base;
+    PP_TRY(pp__coding_read(engine, text, &base));
+    bool normalised = offers(&base, PP__SUBJECT_NORMALISED, PP__VIEW_XHAT);
+    bool activation = offers(&base, PP__SUBJECT_ACTIVATION, PP__VIEW_VALUE);
+    if (!normalised && !activation)
+        return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
+                        "codec '%s' stores masks or indices only; a policy is raw, half, norm:K or avgpool:W", text);
+    bool lossless = base.codec->stores_itself || base.codec->pooled;
+    for (int kind = 0; kind < PP__SAVED_KIND_COUNT; kind++) {
+        const char *name = lossless ? fallbacks[kind].exact : fallbacks[kind].lossy;
+        PP_TRY(pp__coding_read(engine, name, &policy_out->fallback[kind]));
+        policy_out->kinds[kind].coding = policy_out->fallback[kind];
+    }
+    if (normalised) policy_out->kinds[PP__SAVED_NORMALISED].coding = base;
+    if (activation) {
+        policy_out->kinds[PP__SAVED_ACTIVATION].coding = base;
+        if (!base.codec->pooled) policy_out->kinds[PP__SAVED_INPUT].coding = base;
+    }
+    policy_out->kinds[PP__SAVED_ACTIVATION].view = !base.codec->pooled;
+    policy_out->kinds[PP__SAVED_MASK].view = true;
+    return PP_OK;
+}
+
+/* Matches with * (any run) and ? (any one character). */
+static bool matches(const char *pattern, const char *text) {
+    for (; *pattern; pattern++, text++) {
+        if (*pattern == '*') {
+            for (pattern++;; text++) {
+                if (matches(pattern, text)) return true;
+                if (!*text) return false;
+            }
+        }
+        if (!*text || (*pattern != '?' && *pattern != *text)) return false;
+    }
+    return !*text;
+}
+
+/* A codec that can serve the kind at all, whatever the node. */
+static bool serves(const pp__coding *coding, pp__saved_kind kind) {
+    switch (kind) {
+        case PP__SAVED_NORMALISED: return offers(coding, PP__SUBJECT_NORMALISED, PP__VIEW_XHAT);
+        case PP__SAVED_ACTIVATION:
+        case PP__SAVED_INPUT: return offers(coding, PP__SUBJECT_ACTIVATION, PP__VIEW_VALUE);
+        case PP__SAVED_MASK: return offers(coding, PP__SUBJECT_ACTIVATION, PP__VIEW_MASK);
+        case PP__SAVED_INDEX: return offers(coding, PP__SUBJECT_BITS, PP__VIEW_INDEX);
+        case PP__SAVED_KIND_COUNT: break;
+    }
+    return false;
+}
+
+pp_status pp__policy_choose(pp_engine *engine, const pp__policy *policy, const pp_plan_options *options,
+                            const char *node, pp__saved_kind kind, pp__choice *choice_out, bool *used) {
+    *choice_out = policy->kinds[kind];
+    for (size_t i = 0; i < options->override_count; i++) {
+        const pp_codec_override *override = &options->overrides[i];
+        bool by_kind = override->pattern[0] == '@';
+        if (by_kind ? strcmp(override->pattern + 1, kind_names[kind]) != 0 : !matches(override->pattern, node))
+            continue;
+        pp__choice choice = {.view = true, .coding = policy->fallback[kind]};
+        bool view = !strcmp(override->codec, "view");
+        if (!view) {
+            choice.view = false;
+            PP_TRY(pp__coding_read(engine, override->codec, &choice.coding));
+        }
+        bool possible = view ? kind == PP__SAVED_ACTIVATION || kind == PP__SAVED_MASK
+                             : serves(&choice.coding, kind);
+        if (!possible && by_kind)
+            return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT, "override %s=%s: codec '%s' cannot store this kind",
+                            override->pattern, override->codec, override->codec);
+        /* A node has values of several kinds; an override by name changes those that its codec can store. */
+        if (!possible) continue;
+        *choice_out = choice;
+        used[i] = true;
+    }
+    return PP_OK;
+}

@@ -1,0 +1,23 @@
+/* POCKETPROP_LIMITS: make a large device behave like a small one. */
+#ifndef PP_PROFILE_LIMITS_H
+#define PP_PROFILE_LIMITS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "util/engine.h"
+
+/* Zero and false: no limit. */
+typedef struct pp__limits {
+    size_t work_group_size;
+    size_t local_memory_bytes;
+    size_t max_allocation_bytes;
+    size_t alignment_bytes; /* at least so much; a power of two */
+    bool no_half, no_images;
+} pp__limits;
+
+/* Reads "work_group=32,local_memory=8K,max_allocation=16M,alignment=4096,no_half,no_images"; `text`
+ * may be NULL. PP_ERROR_INVALID_ARGUMENT: the entry that makes no sense, and what is known. */
+pp_status pp__limits_read(pp_engine *engine, const char *text, pp__limits *limits_out);
+
+#endif

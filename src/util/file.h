@@ -1,0 +1,16 @@
+/* Whole files. */
+#ifndef PP_UTIL_FILE_H
+#define PP_UTIL_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "util/engine.h"
+
+bool pp__file_exists(const char *path);
+
+/* The file's bytes and a NUL behind them, which *length_out does not count; the caller releases
+ * them. PP_ERROR_IO with path and reason. */
+pp_status pp__file_read(pp_engine *engine, const char *path, char **bytes_out, size_t *length_out);
+
+#endif

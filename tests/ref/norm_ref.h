@@ -1,0 +1,77 @@
+/* Reference of the norm codec: x-hat of a batch-norm in K bits, on a grid whose level boundary
+ * falls on the ReLU's threshold (METHODS A.10). Packed as ref/packed_ref.h draws it.
+ *
+ * All arithmetic is float32, one rounding per written operation, in this order, so that a kernel
+ * built without fast-math options gives the same codes for the same x-hat, gamma and beta:
+ *
+ *     once     n = 2^K    step = 2 * clip / n    inverse_step = 1 / step       (on the host;
+ * kernels get them) channel  t = -beta / gamma j = rint(t * inverse_step) + n / 2 rint: to nearest,
+ * ties to even 0 <= j <= n:  s = j,               o = fma(-step, j - n / 2, t) otherwise:    s =
+ * clamp(j, 0, n),  o = 0 encode   q = clamp(floor((x-hat - o) * inverse_step) + n / 2, 0, n - 1)
+ *     mask     (q >= s) xor (gamma < 0)
+ *     x-hat~   fma(q - (n / 2 - 0.5), step, o)
+ *     value    mask ? fma(gamma, x-hat~, beta) : 0
+ *
+ * Without a ReLU behind the batch-norm: o = 0, no mask, value = fma(gamma, x-hat~, beta).
+ *
+ * |gamma| below the smallest normal float32 counts as zero, because devices may flush it: then o =
+ * 0, and the mask is beta > 0 for the whole channel (s = 0 or n). A larger but small gamma sends t
+ * far outside or to infinity, which the clamp takes care of.
+ *
+ * What is not bit-exact: OpenCL's full profile allows a division 2.5 ulp, so t, and o with it, may
+ * differ by that on some devices, and an x-hat within a few ulp of a level boundary may then take
+ * the neighbouring code. A test that compares bits either skips elements so close to a boundary or
+ * asks for a device that divides correctly. Decoding may contract differently: allow 2^-22 * (clip
+ * + |o|) on x-hat~.
+ *
+ * The mask and the forward pass. Forward computes y = max(0, fma(gamma, x-hat, beta)). In exact
+ * arithmetic q >= s says x-hat >= t, so (q >= s) xor (gamma < 0) is y > 0 everywhere but at x-hat
+ * == t with gamma > 0, where y is 0 and the mask is set. In float32 the two may disagree within a
+ * few ulp of t, where y is a few ulp from 0 and either answer is a subgradient. Where t lies at or
+ * beyond the window's edge, |t| >= clip - step / 2, the code cannot hold it: the channel's mask is
+ * all set or all clear, but for tails it should not be (at most 0.4 % of N(0,1), METHODS A.8 item 5
+ * and E.11). The forward pass itself never uses the code. Where the mask is set, value is positive
+ * or 0 (t lies below every level that passes); where it is clear, 0.
+ */
+#ifndef PP_REF_NORM_REF_H
+#define PP_REF_NORM_REF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ref_norm {
+    unsigned bits; /* K */
+    float clip;    /* the grid spans -clip .. clip before it is shifted */
+    bool relu;     /* a ReLU follows */
+} ref_norm;
+
+/* The range that fits N(0,1) best (METHODS A.9), for 2, 3, 4, 5, 6 and 8 bits; 0 for any other. */
+float ref_norm_clip(unsigned bits);
+
+/* What depends on the channel alone. */
+typedef struct ref_norm_channel {
+    float origin;  /* o */
+    int boundary;  /* s */
+    bool inverted; /* gamma < 0 */
+} ref_norm_channel;
+ref_norm_channel ref_norm_channel_of(const ref_norm *norm, float gamma, float beta);
+
+/* One element. */
+unsigned ref_norm_quantise(const ref_norm *norm, const ref_norm_channel *channel, float xhat);
+
+size_t ref_norm_bytes(const ref_norm *norm, size_t pixels, size_t channels);
+
+/* xhat, mask, value: [pixels, channels]; gamma, beta: [channels]; code: ref_norm_bytes. The mask is
+ * 0 or 1 and asks for relu. */
+void ref_norm_encode(const ref_norm *norm, size_t pixels, size_t channels, const float *xhat,
+                     const float *gamma, const float *beta, uint8_t *code);
+void ref_norm_decode_xhat(const ref_norm *norm, size_t pixels, size_t channels, const uint8_t *code,
+                          const float *gamma, const float *beta, float *xhat);
+void ref_norm_decode_mask(const ref_norm *norm, size_t pixels, size_t channels, const uint8_t *code,
+                          const float *gamma, const float *beta, uint8_t *mask);
+void ref_norm_decode_value(const ref_norm *norm, size_t pixels, size_t channels,
+                           const uint8_t *code, const float *gamma, const float *beta,
+                           float *value);
+
+#endif
