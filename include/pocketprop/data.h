@@ -20,8 +20,8 @@
  *   cifar10:DIR   data_batch_1..5.bin (those that are present, said in the log), test_batch.bin
  *   cifar100:DIR  train.bin and test.bin, fine labels
  *   images:DIR    one folder per class of JPEG and PNG files, in alphabetical order; below
- * DIR/train and DIR/test where these exist (with the same classes in both), else below DIR for both
- * splits
+ *                 DIR/train and DIR/test where these exist (with the same classes in both), else
+ *                 below DIR for both splits
  *
  * All but image folders are read whole when they are opened. An image file is read each time its
  * sample is wanted, so a broken one is reported by pp_loader_next.
@@ -83,7 +83,7 @@ typedef struct pp_loader_options {
     bool drop_last; /* leave out a last batch that is not full (training) */
     uint64_t seed;
     uint32_t pad;     /* random crop after padding so many pixels of zeros (after normalisation) on
-                         every side;     at most the sample's sides */
+                         every side; at most the sample's sides */
     bool flip;        /* mirror left to right with probability 1/2 */
     uint32_t threads; /* background threads: 0 prepares each batch in pp_loader_next, 1 or more
                          ahead of it */

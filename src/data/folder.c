@@ -183,8 +183,7 @@ done:
     return status;
 }
 
-/* Finds the folder of this split, and the other split's where the test split has to agree with it.
- */
+/* Finds the folder of this split, and the training split's where the test split must agree. */
 static pp_status find_root(pp_dataset *dataset, const char *path, char *root_out,
                            char *train_root_out) {
     pp_engine *engine = dataset->engine;
@@ -194,6 +193,8 @@ static pp_status find_root(pp_dataset *dataset, const char *path, char *root_out
     bool has_train = pp__is_folder(train_root_out), has_test = pp__is_folder(test_root);
     bool is_train = dataset->split == PP_SPLIT_TRAIN;
     const char *root = is_train ? train_root_out : test_root;
+    if (!pp__is_folder(path))
+        return pp__fail(engine, PP_ERROR_IO, "%s: not there, or not a folder", path);
     if (!has_train && !has_test) {
         pp__log(engine, PP_LOG_INFO,
                 "%s: no train and test folders in %s: both splits are all of it",

@@ -22,8 +22,8 @@ typedef struct pp__idx {
 
 /* Reads a whole file, gzip or not, that must have exactly `axis_count` axes (1 or 3).
  * PP_ERROR_IO: cannot be opened or read; PP_ERROR_CORRUPT_DATA: wrong magic, an extent of zero,
- * fewer or more bytes than the header promises, a broken gzip stream. *idx_out is empty on failure.
- */
+ * fewer or more bytes than the header promises, a broken gzip stream. *idx_out is empty
+ * on failure. */
 pp_status pp__idx_read(pp_engine *engine, const char *path, uint32_t axis_count, pp__idx *idx_out);
 void pp__idx_release(pp_engine *engine, pp__idx *idx); /* accepts an empty one */
 

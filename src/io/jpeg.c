@@ -95,7 +95,7 @@ static pp_status decode(job *j) {
     d->out_color_space = is_ink ? JCS_CMYK : JCS_RGB;
     jpeg_start_decompress(d);
     read_rows(j);
-    /* Reads to the end marker, so that a file without one is found. */
+    /* Reads on to the end marker, where the decoder has not met it yet. */
     jpeg_finish_decompress(d);
     return PP_OK;
 }

@@ -1,5 +1,4 @@
-/* What every reader of files needs: joined paths, and the sentence for a failed call of the system.
- */
+/* What every reader of files needs: joined paths, and the sentence for a system call that fails. */
 #ifndef PP_IO_PATH_H
 #define PP_IO_PATH_H
 
