@@ -57,7 +57,7 @@ static inline codec_channels codec_channel8(float8 mean, float8 inverse_deviatio
     const int8 inside = (j >= 0) & (j <= NORM_LEVELS);
     const int8 dead = gamma == 0.0f;
     const int8 fixed = select((int8)(NORM_LEVELS), (int8)(0), beta > 0.0f);
-    k.offset = select((float8)(0.0f), t - NORM_STEP * convert_float8(j - NORM_HALF), inside & ~dead);
+    k.offset = select((float8)(0.0f), fma((float8)(-NORM_STEP), convert_float8(j - NORM_HALF), t), inside & ~dead);
     k.boundary = select(clamp(j, 0, NORM_LEVELS), fixed, dead);
     k.negative = gamma < 0.0f;
 #else

@@ -57,7 +57,7 @@ static uint32_t big_endian(const uint8_t *bytes) {
 
 static pp_status read_header(const file *f, uint32_t axis_count, size_t file_bytes, pp__idx *idx) {
     uint8_t header[4 + 4 * PP__IDX_MAX_AXES];
-    size_t header_bytes = 4 + 4 * (size_t)axis_count, got;
+    size_t header_bytes = 4 + 4 * (size_t)axis_count, got = 0;
     PP_TRY(read_bytes(f, 0, header, header_bytes, &got));
     uint32_t expected = 0x800u | axis_count;
     if (got >= 4 && big_endian(header) != expected)
@@ -87,7 +87,7 @@ static pp_status read_header(const file *f, uint32_t axis_count, size_t file_byt
 
 static pp_status read_elements(const file *f, pp__idx *idx) {
     PP_TRY(pp__allocate(f->engine, idx->elem_count, 1, &idx->bytes));
-    size_t at = 4 + 4 * (size_t)idx->axis_count, got;
+    size_t at = 4 + 4 * (size_t)idx->axis_count, got = 0;
     PP_TRY(read_bytes(f, at, idx->bytes, idx->elem_count, &got));
     if (got < idx->elem_count)
         return pp__fail(f->engine, PP_ERROR_CORRUPT_DATA,

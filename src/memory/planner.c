@@ -89,6 +89,7 @@ static size_t carve_all(search *s, char *scratch, size_t count) {
 }
 
 size_t pp__planner_scratch_bytes(size_t life_count) {
+    if (life_count > SIZE_MAX / 1024) return SIZE_MAX; /* a life takes far less than 1 KiB */
     search s;
     return carve_all(&s, NULL, life_count);
 }
@@ -208,6 +209,10 @@ static uint64_t inside_chunk(const search *s, uint64_t address, uint64_t bytes) 
     return used + bytes <= s->capacity ? address : address + (s->capacity - used);
 }
 
+static void spend(search *s, uint64_t visits) {
+    s->visits_left -= visits < s->visits_left ? visits : s->visits_left;
+}
+
 /* The address of a gap among the placed lives that overlap `it`: the lowest, or with `tightest` the
  * one with the least to spare; above all of them where no gap is wide enough. */
 static uint64_t find_gap(search *s, const item *it, bool tightest) {
@@ -229,7 +234,7 @@ static uint64_t find_gap(search *s, const item *it, bool tightest) {
         }
         if (p->end > cursor) cursor = p->end;
     }
-    s->visits_left -= i < s->visits_left ? i : s->visits_left;
+    spend(s, i);
     return best != UINT64_MAX ? best : inside_chunk(s, cursor, it->bytes);
 }
 
@@ -270,6 +275,7 @@ static uint64_t measure_peak(search *s) {
  * chunks. */
 static uint64_t place_all(search *s, bool tightest) {
     s->placed_count = s->base_count;
+    spend(s, s->item_count);
     for (size_t i = 0; i < s->order_count; i++) {
         item *it = &s->items[s->order[i]];
         it->address = find_gap(s, it, tightest);
@@ -420,15 +426,16 @@ static pp_status check_lives(const pp__life *lives, size_t life_count,
     return PP_OK;
 }
 
-/* Chunks are counted in addresses too, so there are no more of them than 64 bits can number. */
+/* Addresses stay below 2^64, which bounds the number of chunks. A chunk below one alignment unit is
+ * no limit: only lives without bytes get past check_lives then. */
 static void set_limits(search *s, const pp__layout_limits *limits, size_t chunk_capacity) {
     s->capacity = UINT64_MAX;
     s->chunk_limit = 1;
-    if (limits->chunk_bytes) {
+    if (limits->chunk_bytes >= limits->alignment_bytes) {
         s->capacity = limits->chunk_bytes / limits->alignment_bytes * limits->alignment_bytes;
-        s->chunk_limit = s->item_count;
-        if (s->chunk_limit > UINT64_MAX / 2 / s->capacity)
-            s->chunk_limit = (size_t)(UINT64_MAX / 2 / s->capacity);
+        uint64_t most = UINT64_MAX / 2 / s->capacity;
+        s->chunk_limit = most < s->item_count ? (size_t)most : s->item_count;
+        if (!s->chunk_limit) s->chunk_limit = 1;
     }
     if (s->chunk_limit > chunk_capacity) s->chunk_limit = chunk_capacity;
 }

@@ -1,7 +1,9 @@
 /* Reference of batchnorm. Per channel, over the p = n * h * w pixels:
  *
- *     mean = sum(x) / p                      inverse_deviation = 1 / sqrt(sum((x - mean)^2) / p +
- * epsilon) xhat = (x - mean) * inverse_deviation  y = gamma * xhat + beta
+ *     mean = sum(x) / p
+ *     inverse_deviation = 1 / sqrt(sum((x - mean)^2) / p + epsilon)
+ *     xhat = (x - mean) * inverse_deviation
+ *     y = gamma * xhat + beta
  *
  *     dgamma = sum(dy * xhat)    dbeta = sum(dy)
  *     dx = gamma * inverse_deviation * (dy - dbeta / p - xhat * dgamma / p)

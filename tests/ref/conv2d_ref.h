@@ -1,7 +1,7 @@
 /* Reference of conv2d. With group(k) = k / (out_channels / groups), C = c / groups,
  *
- *     y[n, oy, ox, k] = b[k] + sum_{r, s, c < C} x[n, iy(oy, r), ix(ox, s), group(k) * C + c] *
- * w[r, s, c, k]
+ *     y[n, oy, ox, k] = b[k] + sum_{r, s, c < C}
+ *                           x[n, iy(oy, r), ix(ox, s), group(k) * C + c] * w[r, s, c, k]
  *
  * where iy = oy * stride - pad + r * dilation, and x is zero outside its extents. Weights are
  * [kernel_h, kernel_w, c / groups, out_channels].

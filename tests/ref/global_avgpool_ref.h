@@ -1,5 +1,7 @@
-/* Reference of global_avgpool: y[n, c] = mean over h, w of x[n, h, w, c]; dx[n, h, w, c] = dy[n, c]
- * / (h * w). */
+/* Reference of global_avgpool:
+ *
+ *     y[n, c] = mean over h, w of x[n, h, w, c]        dx[n, h, w, c] = dy[n, c] / (h * w)
+ */
 #ifndef PP_REF_GLOBAL_AVGPOOL_REF_H
 #define PP_REF_GLOBAL_AVGPOOL_REF_H
 

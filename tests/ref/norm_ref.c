@@ -1,6 +1,5 @@
 #include "ref/norm_ref.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -24,9 +23,13 @@ static float clamp(float value, float low, float high) {
 
 ref_norm_channel ref_norm_channel_of(const ref_norm *norm, float gamma, float beta) {
     float n = levels(norm), step = step_of(norm), inverse_step = 1 / step;
-    ref_norm_channel channel = {.inverted = gamma < 0};
-    if (!norm->relu) return (ref_norm_channel){0};
-    if (fabsf(gamma) < FLT_MIN) return (ref_norm_channel){.boundary = beta > 0 ? 0 : (int)n};
+    ref_norm_channel channel = {.gamma = gamma, .beta = beta};
+    if (!norm->relu) return channel;
+    channel.inverted = gamma < 0;
+    if (gamma == 0) {
+        channel.boundary = beta > 0 ? 0 : (int)n;
+        return channel;
+    }
     float t = -beta / gamma;
     float j = rintf(t * inverse_step) + n / 2;
     if (j >= 0 && j <= n) channel.origin = fmaf(-step, j - n / 2, t);
@@ -36,7 +39,14 @@ ref_norm_channel ref_norm_channel_of(const ref_norm *norm, float gamma, float be
 
 unsigned ref_norm_quantise(const ref_norm *norm, const ref_norm_channel *channel, float xhat) {
     float n = levels(norm), inverse_step = 1 / step_of(norm);
-    return (unsigned)clamp(floorf((xhat - channel->origin) * inverse_step) + n / 2, 0, n - 1);
+    int q = (int)clamp(floorf((xhat - channel->origin) * inverse_step) + n / 2, 0, n - 1);
+    int s = channel->boundary;
+    if (norm->relu && s >= 1 && s < (int)n) {
+        bool on = fmaf(channel->gamma, xhat, channel->beta) > 0, above = on != channel->inverted;
+        if (above && q < s) q = s;
+        if (!above && q >= s) q = s - 1;
+    }
+    return (unsigned)q;
 }
 
 static float reconstruct(const ref_norm *norm, const ref_norm_channel *channel, unsigned q) {

@@ -4,34 +4,38 @@
  * All arithmetic is float32, one rounding per written operation, in this order, so that a kernel
  * built without fast-math options gives the same codes for the same x-hat, gamma and beta:
  *
- *     once     n = 2^K    step = 2 * clip / n    inverse_step = 1 / step       (on the host;
- * kernels get them) channel  t = -beta / gamma j = rint(t * inverse_step) + n / 2 rint: to nearest,
- * ties to even 0 <= j <= n:  s = j,               o = fma(-step, j - n / 2, t) otherwise:    s =
- * clamp(j, 0, n),  o = 0 encode   q = clamp(floor((x-hat - o) * inverse_step) + n / 2, 0, n - 1)
+ *     once     n = 2^K,  step = 2 * clip / n,  inverse_step = 1 / step    on the host
+ *     channel  t = -beta / gamma
+ *              j = rint(t * inverse_step) + n / 2                  rint: ties to even
+ *              0 <= j <= n:  s = j,               o = fma(-step, j - n / 2, t)
+ *              otherwise:    s = clamp(j, 0, n),  o = 0
+ *     encode   q = clamp(floor((x-hat - o) * inverse_step) + n / 2, 0, n - 1)
+ *              and where 1 <= s <= n - 1:
+ *              above = (fma(gamma, x-hat, beta) > 0) xor (gamma < 0)
+ *              q = above ? max(q, s) : min(q, s - 1)
  *     mask     (q >= s) xor (gamma < 0)
  *     x-hat~   fma(q - (n / 2 - 0.5), step, o)
  *     value    mask ? fma(gamma, x-hat~, beta) : 0
  *
- * Without a ReLU behind the batch-norm: o = 0, no mask, value = fma(gamma, x-hat~, beta).
+ * gamma == 0: o = 0, and the mask is beta > 0 for the whole channel (s = 0 or n). A small gamma
+ * sends t far outside or to infinity, which the clamp takes care of. Without a ReLU behind the
+ * batch-norm: o = 0, q is not moved, there is no mask, and value = fma(gamma, x-hat~, beta).
  *
- * |gamma| below the smallest normal float32 counts as zero, because devices may flush it: then o =
- * 0, and the mask is beta > 0 for the whole channel (s = 0 or n). A larger but small gamma sends t
- * far outside or to infinity, which the clamp takes care of.
+ * The mask and the forward pass. Forward computes y = max(0, fma(gamma, x-hat, beta)), one
+ * rounding. In exact arithmetic q >= s says x-hat >= t, so floor alone gives a mask that differs
+ * from y > 0 only where x-hat == t, or where rounding carries the quotient over the boundary. Such
+ * a q is moved to the side that forward took. So for 1 <= s <= n - 1, which is |t| < clip - step/2,
+ * the mask is y > 0 exactly, whatever rounding did to t. With s = 0 or n the threshold lies at or
+ * beyond the window's edge: all of the channel passes or none of it does, and the tails that should
+ * not are wrong (at most 0.4 % of N(0,1), METHODS A.8 item 5 and E.11). Where the mask is set,
+ * value is positive; where it is clear, 0.
  *
  * What is not bit-exact: OpenCL's full profile allows a division 2.5 ulp, so t, and o with it, may
- * differ by that on some devices, and an x-hat within a few ulp of a level boundary may then take
- * the neighbouring code. A test that compares bits either skips elements so close to a boundary or
- * asks for a device that divides correctly. Decoding may contract differently: allow 2^-22 * (clip
- * + |o|) on x-hat~.
- *
- * The mask and the forward pass. Forward computes y = max(0, fma(gamma, x-hat, beta)). In exact
- * arithmetic q >= s says x-hat >= t, so (q >= s) xor (gamma < 0) is y > 0 everywhere but at x-hat
- * == t with gamma > 0, where y is 0 and the mask is set. In float32 the two may disagree within a
- * few ulp of t, where y is a few ulp from 0 and either answer is a subgradient. Where t lies at or
- * beyond the window's edge, |t| >= clip - step / 2, the code cannot hold it: the channel's mask is
- * all set or all clear, but for tails it should not be (at most 0.4 % of N(0,1), METHODS A.8 item 5
- * and E.11). The forward pass itself never uses the code. Where the mask is set, value is positive
- * or 0 (t lies below every level that passes); where it is clear, 0.
+ * differ by that on some devices; and o differs where a compiler rounds the product that this order
+ * writes as fma. An x-hat within a few ulp of a level boundary may then take the neighbouring code,
+ * but never the wrong mask. A test that compares bits skips elements so close to a boundary, or
+ * asks for a device that agrees on o. Decoding may round the product too: allow
+ * 2^-22 * (clip + |o|) on x-hat~.
  */
 #ifndef PP_REF_NORM_REF_H
 #define PP_REF_NORM_REF_H
@@ -51,6 +55,7 @@ float ref_norm_clip(unsigned bits);
 
 /* What depends on the channel alone. */
 typedef struct ref_norm_channel {
+    float gamma, beta;
     float origin;  /* o */
     int boundary;  /* s */
     bool inverted; /* gamma < 0 */

@@ -29,7 +29,7 @@ void ref_packed_read(unsigned bits, size_t pixels, size_t channels, const uint8_
         size_t first = first_bit(bits, channels, i / channels, i % channels);
         unsigned value = 0;
         for (size_t b = 0; b < bits; b++)
-            value |= (code[(first + b) / 8] >> ((first + b) % 8) & 1u) << b;
+            value |= (unsigned)(code[(first + b) / 8] >> ((first + b) % 8) & 1) << b;
         elements[i] = (uint8_t)value;
     }
 }

@@ -1,7 +1,8 @@
 /* Reference of softmax_cross_entropy with label smoothing e over C classes. Per sample,
  *
- *     target = (1 - e) * onehot(label) + e / C     loss = -sum_k target[k] *
- * log(softmax(logits)[k]) dlogits = scale * (softmax(logits) - target)
+ *     target = (1 - e) * onehot(label) + e / C
+ *     loss = -sum_k target[k] * log(softmax(logits)[k])
+ *     dlogits = scale * (softmax(logits) - target)
  */
 #ifndef PP_REF_SOFTMAX_CROSS_ENTROPY_REF_H
 #define PP_REF_SOFTMAX_CROSS_ENTROPY_REF_H

@@ -1,0 +1,224 @@
+/* Profiles need no device: reading, inheritance, matching, limits, files with mistakes. */
+#include "profile/profile.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/support.h"
+
+static pp_profile *load(const char *name) {
+    pp_profile *profile;
+    TEST_OK(pp_profile_load(test_engine(), name, &profile));
+    return profile;
+}
+
+static uint32_t number(const char *name, const char *key) {
+    pp_profile *profile = load(name);
+    uint32_t value = pp__profile_u32(profile, key);
+    TEST_OK(pp__profile_status(profile));
+    pp_profile_destroy(profile);
+    return value;
+}
+
+static char path[128];
+
+static const char *write_file(const char *text) {
+    snprintf(path, sizeof path, "%s/own.profile", test_scratch_folder());
+    FILE *file = fopen(path, "w");
+    ck_assert(file != NULL && fputs(text, file) >= 0);
+    fclose(file);
+    return path;
+}
+
+START_TEST(inherits) {
+    ck_assert_uint_eq(number("default", "conv2d.vector"), 8);
+    ck_assert_uint_eq(number("pocl-cpu", "conv2d.vector"), 16);
+    ck_assert_uint_eq(number("mali", "conv2d.vector"), 4);
+    ck_assert_uint_eq(number("mali", "batchnorm.split_pixels"),
+                      number("default", "batchnorm.split_pixels"));
+    ck_assert_uint_eq(number("mali-g31", "conv2d.vector"), 4);
+    ck_assert_uint_eq(number("mali-g31", "conv2d.weight_items"), 256);
+}
+END_TEST
+
+START_TEST(loads_every_shipped_profile) {
+    static const char *const names[] = {"default", "pocl-cpu", "mali",    "mali-g31",
+                                        "adreno",  "intel",    "discrete"};
+    pp_profile *profile = load(names[_i]);
+    ck_assert_str_eq(pp_profile_name(profile), names[_i]);
+    ck_assert(pp__profile_u32(profile, "common.chunk") >= 1);
+    ck_assert(pp__profile_bytes(profile, "conv2d.band_bytes") >= 1024);
+    TEST_OK(pp__profile_status(profile));
+    pp_profile_destroy(profile);
+}
+END_TEST
+
+START_TEST(matches) {
+    static const struct {
+        pp__profile_subject subject;
+        const char *expected;
+    } cases[] = {
+        {{"pthread-skylake-avx512-Intel(R) Xeon(R)", "Portable Computing Language", "GenuineIntel",
+          "cpu"},
+         "pocl-cpu"},
+        {{"cpu-haswell-AMD EPYC", "Portable Computing Language", "AuthenticAMD", "cpu"},
+         "pocl-cpu"},
+        {{"NVIDIA H100", "Portable Computing Language", "NVIDIA Corporation", "gpu"}, "discrete"},
+        {{"Mali-G72", "ARM Platform", "ARM", "gpu"}, "mali"},
+        {{"Mali-G31 r0p0", "ARM Platform", "ARM", "gpu"}, "mali-g31"},
+        {{"QUALCOMM Adreno(TM)", "QUALCOMM Snapdragon(TM)", "QUALCOMM", "gpu"}, "adreno"},
+        {{"Intel(R) UHD Graphics 620", "Intel(R) OpenCL HD Graphics", "Intel(R) Corporation",
+          "gpu"},
+         "intel"},
+        {{"Intel(R) Core(TM) i7", "Intel(R) OpenCL", "Intel(R) Corporation", "cpu"}, "default"},
+        {{"gfx1030", "AMD Accelerated Parallel Processing", "Advanced Micro Devices, Inc.", "gpu"},
+         "discrete"},
+        {{"Oclgrind Simulator", "Oclgrind", "University of Bristol", "other"}, "default"},
+        {{"", "", "", ""}, "default"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        ck_assert_str_eq(pp__profile_match(&cases[i].subject), cases[i].expected);
+}
+END_TEST
+
+START_TEST(reads_a_file) {
+    pp_profile *profile =
+        load(write_file("# my board\r\nparent = mali\n\n  conv2d.tile=2 # small\n"
+                        "conv2d.band_bytes = 96K\nmatch.device = my board\nrelu.group_x = 32"));
+    ck_assert_str_eq(pp_profile_name(profile), "own");
+    ck_assert_uint_eq(pp__profile_u32(profile, "conv2d.tile"), 2);
+    ck_assert_uint_eq(pp__profile_u32(profile, "conv2d.vector"), 4);
+    ck_assert_uint_eq(pp__profile_bytes(profile, "conv2d.band_bytes"), 96 * 1024);
+    ck_assert_uint_eq(pp__profile_u32(profile, "relu.group_x"), 32);
+    pp_profile_destroy(profile);
+    ck_assert_uint_eq(number(write_file(""), "conv2d.tile"), number("default", "conv2d.tile"));
+}
+END_TEST
+
+START_TEST(refuses_files) {
+    static const struct {
+        const char *text, *part;
+    } cases[] = {
+        {"\nconv2d.tlie = 3\n", "own.profile:2: \"conv2d.tlie\": no such key"},
+        {"conv2d.tile 3\n", "own.profile:1: expected key = value"},
+        {"conv2d.tile =\n", "own.profile:1: expected key = value"},
+        {"conv2d.tile = three\n", "expected a whole number"},
+        {"conv2d.tile = -3\n", "expected a whole number"},
+        {"conv2d.tile = 3 4\n", "expected a whole number"},
+        {"conv2d.tile = 0\n", "expected at least 1"},
+        {"common.group_x = 0\n", "expected at least 1"},
+        {"conv2d.tile = 4294967296\n", "too large"},
+        {"conv2d.band_bytes = 99999999999999999999\n", "expected a whole number"},
+        {"conv2d.band_bytes = 17179869184G\n", "expected a whole number"},
+        {"conv2d.tile = 3\nconv2d.tile = 3\n",
+         "own.profile:2: \"conv2d.tile\": the key stands here twice"},
+        {"memory.alignment_bytes = 100\n", "expected a power of two"},
+        {"nothing.group_x = 4\n", "no kernel file of that stem"},
+        {"common.group_w = 4\n", "no such key"},
+        {"parent = martian\n", "expected the name of a shipped profile"},
+        {"match.colour = red\n", "expected match.platform"},
+    };
+    pp_profile *profile;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        TEST_FAILS(pp_profile_load(test_engine(), write_file(cases[i].text), &profile),
+                   PP_ERROR_CORRUPT_DATA, cases[i].part);
+        ck_assert(profile == NULL);
+    }
+    FILE *file = fopen(write_file(""), "wb");
+    fwrite("common.chunk = 4\n\0common.chunk", 1, 30, file);
+    fclose(file);
+    TEST_FAILS(pp_profile_load(test_engine(), path, &profile), PP_ERROR_CORRUPT_DATA,
+               "a zero byte at 17");
+    TEST_FAILS(pp_profile_load(test_engine(), "/nonexistent/x.profile", &profile), PP_ERROR_IO,
+               "cannot open");
+    TEST_FAILS(pp_profile_load(test_engine(), test_scratch_folder(), &profile), PP_ERROR_IO,
+               "cannot read");
+    TEST_FAILS(pp_profile_load(test_engine(), "mail", &profile), PP_ERROR_INVALID_ARGUMENT,
+               "no profile \"mail\"; there are adreno, default, discrete, intel,");
+}
+END_TEST
+
+START_TEST(prints_defines) {
+    pp_profile *profile = load(write_file("conv2d.tile = 3\nrelu.group_x = 32\n"));
+    char text[512];
+    size_t length = pp__profile_defines(profile, "conv2d", text, sizeof text);
+    ck_assert_uint_eq(length, strlen(text));
+    ck_assert(test_contains(text, " -DCONV2D_TILE=3") &&
+              test_contains(text, " -DCONV2D_BAND_BYTES=1048576"));
+    ck_assert(!test_contains(text, "COMMON"));
+    char small[8];
+    ck_assert_uint_eq(pp__profile_defines(profile, "conv2d", small, sizeof small), length);
+    ck_assert_uint_eq(pp__profile_defines(profile, "conv2d", NULL, 0), length);
+    ck_assert_uint_eq(pp__profile_defines(profile, "relu", text, sizeof text),
+                      strlen(" -DRELU_GROUP_X=32"));
+    ck_assert_str_eq(text, " -DRELU_GROUP_X=32");
+    ck_assert_uint_eq(pp__profile_defines(profile, "conv", text, sizeof text), 0);
+    pp_profile_destroy(profile);
+}
+END_TEST
+
+START_TEST(reports_missing_keys) {
+    pp_profile *profile = load("default");
+    TEST_OK(pp__profile_status(profile));
+    ck_assert_uint_eq(pp__profile_u32(profile, "conv2d.colour"), 1);
+    ck_assert(pp__profile_status(profile) == PP_ERROR_INTERNAL);
+    ck_assert(test_contains(pp_engine_error(test_engine()), "has no \"conv2d.colour\""));
+    pp_profile_destroy(profile);
+}
+END_TEST
+
+START_TEST(tightens) {
+    pp_profile *profile = load("default");
+    TEST_OK(pp__profile_tighten(profile, "memory.max_allocation_bytes", 1000,
+                                false)); /* was 0: no limit */
+    ck_assert_uint_eq(pp__profile_bytes(profile, "memory.max_allocation_bytes"), 1000);
+    TEST_OK(pp__profile_tighten(profile, "memory.max_allocation_bytes", 2000, false));
+    TEST_OK(pp__profile_tighten(profile, "memory.max_allocation_bytes", 0, false));
+    ck_assert_uint_eq(pp__profile_bytes(profile, "memory.max_allocation_bytes"), 1000);
+    TEST_OK(pp__profile_tighten(profile, "memory.alignment_bytes", 64, true));
+    ck_assert_uint_eq(pp__profile_bytes(profile, "memory.alignment_bytes"), 128);
+    TEST_OK(pp__profile_tighten(profile, "memory.alignment_bytes", 512, true));
+    ck_assert_uint_eq(pp__profile_bytes(profile, "memory.alignment_bytes"), 512);
+    TEST_FAILS(pp__profile_tighten(profile, "memory.colour", 1, false), PP_ERROR_INTERNAL,
+               "memory.colour");
+    pp_profile_destroy(profile);
+}
+END_TEST
+
+START_TEST(obeys_limits) {
+    setenv("POCKETPROP_LIMITS", " work_group=32 , max_allocation=1G,no_half", 1);
+    pp_profile *profile = load("mali");
+    ck_assert_uint_eq(pp__profile_u32(profile, "launch.max_work_group_size"), 32);
+    ck_assert_uint_eq(pp__profile_bytes(profile, "memory.max_allocation_bytes"), 1 << 30);
+    ck_assert_uint_eq(pp__profile_bytes(profile, "memory.alignment_bytes"), 128);
+    ck_assert_uint_eq(pp__profile_bytes(profile, "launch.local_memory_bytes"), 0);
+    pp_profile_destroy(profile);
+    static const char *const bad[] = {"work_group", "work_group=0",    "work_group=x",
+                                      "no_half=1",  "alignment=96",    "no_half,,",
+                                      "fast",       "local_memory=8KB"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        setenv("POCKETPROP_LIMITS", bad[i], 1);
+        TEST_FAILS(pp_profile_load(test_engine(), "mali", &profile), PP_ERROR_INVALID_ARGUMENT,
+                   "is none of work_group=N, local_memory=BYTES");
+    }
+    unsetenv("POCKETPROP_LIMITS");
+}
+END_TEST
+
+int main(void) {
+    unsetenv("POCKETPROP_LIMITS");
+    TCase *profile = tcase_create("profile");
+    tcase_add_test(profile, inherits);
+    tcase_add_loop_test(profile, loads_every_shipped_profile, 0, 7);
+    tcase_add_test(profile, matches);
+    tcase_add_test(profile, reads_a_file);
+    tcase_add_test(profile, refuses_files);
+    tcase_add_test(profile, prints_defines);
+    tcase_add_test(profile, reports_missing_keys);
+    tcase_add_test(profile, tightens);
+    tcase_add_test(profile, obeys_limits);
+    Suite *suite = suite_create("profile");
+    suite_add_tcase(suite, profile);
+    return test_run(suite);
+}
