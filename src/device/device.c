@@ -91,7 +91,7 @@ static pp_status check_usable(pp_engine *engine, cl_device_id id, const pp_devic
     return PP_OK;
 }
 
-/* Context, queue and the placeholder buffer. */
+/* Context, queue and program cache. */
 static pp_status set_up(pp_device *device, pp__device_handle handle,
                         const pp_device_options *options) {
     pp_engine *engine = device->engine;
@@ -114,11 +114,6 @@ static pp_status set_up(pp_device *device, pp__device_handle handle,
                                          options->profiling ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
     if (code != CL_SUCCESS)
         return pp__cl_fail(engine, "clCreateCommandQueue", code, " for %s", name);
-    device->placeholder.device = device;
-    device->placeholder.bytes = 64;
-    device->placeholder.handle =
-        clCreateBuffer(device->context, CL_MEM_READ_WRITE, device->placeholder.bytes, NULL, &code);
-    if (code != CL_SUCCESS) return pp__cl_fail(engine, "clCreateBuffer", code, " for %s", name);
     return pp__cache_open(device, handle.platform, options);
 }
 
@@ -160,8 +155,6 @@ void pp_device_close(pp_device *device) {
     for (size_t i = 0; i < PP__DEVICE_WRITES; i++)
         if (device->writes[i])
             check_release(device, "clReleaseEvent", clReleaseEvent(device->writes[i]));
-    if (device->placeholder.handle)
-        check_release(device, "clReleaseMemObject", clReleaseMemObject(device->placeholder.handle));
     if (device->queue)
         check_release(device, "clReleaseCommandQueue", clReleaseCommandQueue(device->queue));
     if (device->context)

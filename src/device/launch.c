@@ -182,6 +182,16 @@ static void make_options(pp__launch *launch, char options[OPTIONS_CAPACITY]) {
         add_profile_defines(launch, stem_of(launch->files[i]), options);
 }
 
+/* What empty refs pass: a buffer that the launch holds anyway, so that they cost no device memory. */
+static const pp__memory *any_memory(const pp__launch *launch) {
+    const pp__memory *placeholder = &launch->stream->device->placeholder;
+    for (size_t i = 0; i < launch->argument_count; i++) {
+        const pp__memory *memory = launch->arguments[i].memory;
+        if (memory && memory != placeholder) return memory;
+    }
+    return placeholder; /* no buffer at all: a null handle, which OpenCL 1.2 allows for a pointer */
+}
+
 static pp_status set_arguments(const pp__launch *launch, cl_kernel kernel) {
     pp_engine *engine = launch->stream->device->engine;
     const char *label = pp__stream_label_text(launch->stream, launch->stream->label_count - 1);
@@ -196,6 +206,7 @@ static pp_status set_arguments(const pp__launch *launch, cl_kernel kernel) {
                         launch->kernel, (unsigned)expected, launch->argument_count);
     for (size_t i = 0; i < launch->argument_count; i++) {
         const pp__memory *memory = launch->arguments[i].memory;
+        if (memory == &launch->stream->device->placeholder) memory = any_memory(launch);
         code = memory ? clSetKernelArg(kernel, (cl_uint)i, sizeof memory->handle, &memory->handle)
                       : clSetKernelArg(kernel, (cl_uint)i, sizeof launch->arguments[i].word,
                                        &launch->arguments[i].word);
