@@ -14,8 +14,8 @@
  *
  * Specifications:
  *
- *   digits        1,797 handwritten digits, 8x8x1, built in (UCI, CC BY 4.0); the last 360 are the
- *                 test split
+ *   digits        1,797 handwritten digits, 8x8x1, built in (UCI, CC BY 4.0); every fifth
+ *                 sample belongs to the test split
  *   mnist:DIR     {train,t10k}-{images-idx3,labels-idx1}-ubyte, with or without .gz
  *   cifar10:DIR   data_batch_1..5.bin (those that are present, said in the log), test_batch.bin
  *   cifar100:DIR  train.bin and test.bin, fine labels

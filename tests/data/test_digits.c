@@ -60,8 +60,8 @@ START_TEST(begins_with_a_zero) {
                                  0, 5, 8,  0,  0,  9,  8, 0, 0, 4, 11, 0,  1,  12, 7, 0,
                                  0, 2, 14, 5,  10, 12, 0, 0, 0, 0, 6,  13, 10, 0,  0, 0};
     for (size_t i = 0; i < 64; i++)
-        ck_assert_float_eq(samples[0].inputs[i], (float)zero[i] / 16.0f);
-    ck_assert_int_eq(samples[0].labels[0], 0);
+        ck_assert_float_eq(samples[1].inputs[i], (float)zero[i] / 16.0f);
+    ck_assert_int_eq(samples[1].labels[0], 0);
     int counts[10] = {0};
     for (int s = 0; s < 2; s++)
         for (size_t i = 0; i < samples[s].count; i++) counts[samples[s].labels[i]]++;
@@ -79,8 +79,8 @@ START_TEST(equals_its_source) {
     gzFile file = gzopen(path, "rb");
     ck_assert_msg(file != NULL, "cannot open %s", path);
     for (size_t row = 0; row < 1797; row++) {
-        int s = row >= 1437;
-        size_t i = s ? row - 1437 : row;
+        int s = row % 5 == 0;
+        size_t i = s ? row / 5 : row - row / 5 - 1;
         ck_assert(gzgets(file, line, sizeof line) != NULL);
         char *at = line;
         for (size_t p = 0; p < 64; p++, at++)
