@@ -1,0 +1,34 @@
+# Compiles every public header and every private header alone, as C11, and the public ones as C++17 where a C++
+# compiler is there: each includes what it uses.
+cmake_minimum_required(VERSION 3.16)
+
+find_program(CC NAMES $ENV{CC} cc gcc clang)
+find_program(CXX NAMES $ENV{CXX} c++ g++ clang++)
+set(failures "")
+
+function(compile header compiler language standard)
+  execute_process(COMMAND ${compiler} -x ${language} -std=${standard} -pedantic -Wall -Wextra -Werror -fsyntax-only
+    -I${SOURCE_DIR}/include -I${SOURCE_DIR}/src -include ${header} /dev/null
+    RESULT_VARIABLE result ERROR_VARIABLE errors)
+  if(result)
+    set(failures "${failures}\n${header} as ${standard}:\n${errors}" PARENT_SCOPE)
+  endif()
+endfunction()
+
+file(GLOB public_headers ${SOURCE_DIR}/include/pocketprop/*.h)
+file(GLOB private_headers ${SOURCE_DIR}/src/*/*.h)
+foreach(header ${public_headers})
+  compile(${header} ${CC} c c11)
+  if(CXX)
+    compile(${header} ${CXX} c++ c++17)
+  endif()
+endforeach()
+foreach(header ${private_headers})
+  file(STRINGS ${header} opencl REGEX "CL/cl\\.h|device/device\\.h|device/stream\\.h|device/program\\.h|device/clerror\\.h")
+  if(NOT opencl)
+    compile(${header} ${CC} c c11)
+  endif()
+endforeach()
+if(failures)
+  message(FATAL_ERROR "headers that do not stand alone:${failures}")
+endif()
