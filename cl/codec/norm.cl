@@ -93,7 +93,7 @@ static inline void norm_store_levels(__global uchar *code, size_t pixel, uint c0
 static inline float8 codec_xhat8(__global const uchar *code, size_t pixel, uint c0, uint channels,
                                  const codec_channels *k) {
     const int8 q = norm_load_levels(code, pixel, c0, channels);
-    return (convert_float8(q - NORM_HALF) + 0.5f) * NORM_STEP + k->offset;
+    return fma(convert_float8(q) - (NORM_HALF - 0.5f), (float8)(NORM_STEP), k->offset);
 }
 
 static inline int8 codec_xhat_mask8(__global const uchar *code, size_t pixel, uint c0, uint channels,

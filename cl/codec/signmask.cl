@@ -12,9 +12,8 @@ static inline int8 codec_mask8(__global const uchar *code, size_t pixel, uint c0
     return unpack_mask8(code[pixel * ((channels + 7) / 8) + c0 / 8]);
 }
 
+/* Lanes behind the last channel are zeros (load8), and so are their bits. */
 static inline void codec_store8(__global uchar *code, size_t pixel, uint c0, uint channels,
                                 float8 value) {
-    const int8 lane = (int8)(0, 1, 2, 3, 4, 5, 6, 7);
-    int8 inside = lane < (int8)(int)min(channels - c0, 8u);
-    code[pixel * ((channels + 7) / 8) + c0 / 8] = pack_mask8((value > 0.0f) & inside);
+    code[pixel * ((channels + 7) / 8) + c0 / 8] = pack_mask8(value > 0.0f);
 }
