@@ -29,8 +29,8 @@ static inline int8 codec_mask8(__global const uchar *code, size_t pixel, uint c0
 static inline void codec_store8(__global uchar *code, size_t pixel, uint c0, uint channels,
                                 float8 value) {
     __global half *p = (__global half *)code + pixel * channels + c0;
-    float8 v = select(clamp(value, -65504.0f, 65504.0f), value, isnan(value));
-    v = select(v, fmax(v, 0x1p-24f), v > 0.0f);
+    float8 v = select(clamp(value, (float8)(-65504.0f), (float8)(65504.0f)), value, isnan(value));
+    v = select(v, fmax(v, (float8)(0x1p-24f)), v > 0.0f);
     if (channels - c0 >= 8) {
         vstore_half8_rte(v, 0, p);
     } else {

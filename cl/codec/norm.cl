@@ -52,13 +52,13 @@ static inline codec_channels codec_channel8(float8 mean, float8 inverse_deviatio
 #if STORED_RELU
     const float8 t = -beta / gamma;
     /* The clamp keeps far thresholds, infinities included, within an int's range. */
-    const float8 steps = clamp(rint(t * NORM_INVERSE_STEP), (float)(-2 * NORM_LEVELS), (float)(2 * NORM_LEVELS));
+    const float8 steps = clamp(rint(t * NORM_INVERSE_STEP), (float8)(-2 * NORM_LEVELS), (float8)(2 * NORM_LEVELS));
     const int8 j = convert_int8(steps) + NORM_HALF;
     const int8 inside = (j >= 0) & (j <= NORM_LEVELS);
     const int8 dead = gamma == 0.0f;
     const int8 fixed = select((int8)(NORM_LEVELS), (int8)(0), beta > 0.0f);
     k.offset = select((float8)(0.0f), fma((float8)(-NORM_STEP), convert_float8(j - NORM_HALF), t), inside & ~dead);
-    k.boundary = select(clamp(j, 0, NORM_LEVELS), fixed, dead);
+    k.boundary = select(clamp(j, (int8)(0), (int8)(NORM_LEVELS)), fixed, dead);
     k.negative = gamma < 0.0f;
 #else
     k.offset = (float8)(0.0f);
@@ -105,7 +105,7 @@ static inline void codec_xhat_store8(__global uchar *code, size_t pixel, uint c0
                                      const codec_channels *k) {
     const float8 level = floor((xhat - k->offset) * NORM_INVERSE_STEP);
     /* Clamped as floats: a conversion to int is defined only within its range. A NaN ends up at level 0. */
-    int8 q = convert_int8(fmin(fmax(level, (float)-NORM_HALF), (float)(NORM_HALF - 1))) + NORM_HALF;
+    int8 q = convert_int8(fmin(fmax(level, (float8)(-NORM_HALF)), (float8)(NORM_HALF - 1))) + NORM_HALF;
 #if STORED_RELU
     const int8 on = fma(k->gamma, xhat, k->beta) > 0.0f;
     const int8 above = on ^ k->negative;

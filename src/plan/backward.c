@@ -180,7 +180,11 @@ static pp_status add_backward_step(backward_pass *b, uint32_t number, uint32_t o
 
 static pp_status add_update_step(pp_plan *plan, uint32_t number) {
     const pp__plan_node *node = &plan->nodes[number];
-    if (!has_gradients(plan, node)) return PP_OK;
+    /* Nodes that the loss does not depend on have trainable parameters, but no gradients. */
+    bool any = false;
+    for (uint32_t p = 0; p < node->parameter_count; p++)
+        any |= plan->parameters[node->first_parameter + p].gradient != PP__NONE;
+    if (!any) return PP_OK;
     pp__plan_step *step;
     PP_TRY(pp__plan_add_step(plan, PP__STEP_UPDATE, number, "update", &step));
     for (uint32_t p = 0; p < node->parameter_count; p++)
