@@ -76,6 +76,15 @@ static bool serves(const pp__coding *coding, pp__saved_kind kind) {
     return false;
 }
 
+/* What an override by name does to a kind: what a policy of its codec would, so that a value has one code with
+ * views on it. A mask changes only where the codec stores nothing else. */
+static bool changes_by_name(pp__choice *choice, pp__saved_kind kind) {
+    if (!serves(&choice->coding, kind)) return false;
+    if (kind == PP__SAVED_MASK) return !offers(&choice->coding, PP__SUBJECT_ACTIVATION, PP__VIEW_VALUE);
+    choice->view = kind == PP__SAVED_ACTIVATION && !choice->coding.codec->pooled;
+    return true;
+}
+
 pp_status pp__policy_choose(pp_engine *engine, const pp__policy *policy, const pp_plan_options *options,
                             const char *node, pp__saved_kind kind, pp__choice *choice_out, bool *used) {
     *choice_out = policy->kinds[kind];
@@ -85,13 +94,14 @@ pp_status pp__policy_choose(pp_engine *engine, const pp__policy *policy, const p
         if (by_kind ? strcmp(override->pattern + 1, kind_names[kind]) != 0 : !matches(override->pattern, node))
             continue;
         pp__choice choice = {.view = true, .coding = policy->fallback[kind]};
-        bool view = !strcmp(override->codec, "view");
-        if (!view) {
+        bool possible;
+        if (!strcmp(override->codec, "view")) {
+            possible = kind == PP__SAVED_ACTIVATION || kind == PP__SAVED_MASK;
+        } else {
             choice.view = false;
             PP_TRY(pp__coding_read(engine, override->codec, &choice.coding));
+            possible = by_kind ? serves(&choice.coding, kind) : changes_by_name(&choice, kind);
         }
-        bool possible = view ? kind == PP__SAVED_ACTIVATION || kind == PP__SAVED_MASK
-                             : serves(&choice.coding, kind);
         if (!possible && by_kind)
             return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT, "override %s=%s: codec '%s' cannot store this kind",
                             override->pattern, override->codec, override->codec);
