@@ -51,17 +51,12 @@ static pp_status check_inputs(pp_graph *graph, const char *name, const pp__op *o
                             "graph: input %zu of node '%s' (%s) is value %" PRIu32
                             ", but the graph has values 1 to %zu",
                             i, name, op->name, inputs[i], graph->node_count);
-    for (size_t i = 0; i < op->input_count; i++)
-        if (graph->nodes[inputs[i] - 1].op->traits & PP__OP_LOSS)
+    for (size_t i = 0; i < graph->node_count; i++)
+        if (graph->nodes[i].op->traits & PP__OP_LOSS)
             return pp__fail(graph->engine, PP_ERROR_INVALID_ARGUMENT,
-                            "graph: node '%s' reads the loss '%s'; a loss is the last node", name,
-                            graph->nodes[inputs[i] - 1].name);
-    if (op->traits & PP__OP_LOSS)
-        for (size_t i = 0; i < graph->node_count; i++)
-            if (graph->nodes[i].op->traits & PP__OP_LOSS)
-                return pp__fail(graph->engine, PP_ERROR_INVALID_ARGUMENT,
-                                "graph: '%s' is a second loss beside '%s'; a graph has one", name,
-                                graph->nodes[i].name);
+                            "graph: node '%s' (%s) comes behind the loss '%s'; a graph has one loss, its last "
+                            "node",
+                            name, op->name, graph->nodes[i].name);
     return PP_OK;
 }
 

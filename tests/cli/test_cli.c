@@ -1,0 +1,429 @@
+/* The command line from outside: exit status, what goes to which stream, what files are left
+ * behind. Nothing here opens a device in this process; the program under test does. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "support/support.h"
+
+/* What one run of the program left. */
+typedef struct outcome {
+    int status;
+    char out[1 << 20], err[1 << 16];
+} outcome;
+
+static void read_text(const char *path, char *text, size_t capacity) {
+    FILE *file = fopen(path, "rb");
+    ck_assert_msg(file != NULL, "%s is not there", path);
+    size_t length = fread(text, 1, capacity - 1, file);
+    text[length] = '\0';
+    fclose(file);
+}
+
+/* Runs `environment` pocketprop `arguments` through the shell. Borrowed until the next run. */
+static const outcome *run_with(const char *environment, const char *arguments) {
+    static outcome result;
+    const char *scratch = test_scratch_folder();
+    char command[2048], path[256];
+    snprintf(command, sizeof command, "%s '%s' %s >%s/out 2>%s/err </dev/null", environment, PP_CLI,
+             arguments, scratch, scratch);
+    int status = system(command);
+    ck_assert_msg(status != -1 && WIFEXITED(status), "%s ended by a signal", command);
+    result.status = WEXITSTATUS(status);
+    snprintf(path, sizeof path, "%s/out", scratch);
+    read_text(path, result.out, sizeof result.out);
+    snprintf(path, sizeof path, "%s/err", scratch);
+    read_text(path, result.err, sizeof result.err);
+    return &result;
+}
+
+static const outcome *run(const char *arguments) {
+    return run_with("", arguments);
+}
+
+static size_t line_count(const char *text) {
+    size_t count = 0;
+    for (; *text; text++) count += *text == '\n';
+    return count;
+}
+
+/* The number behind "key": in JSON text. */
+static double member(const char *json, const char *key) {
+    char quoted[64];
+    snprintf(quoted, sizeof quoted, "\"%s\": ", key);
+    const char *place = strstr(json, quoted);
+    ck_assert_msg(place != NULL, "no %s in %s", key, json);
+    char *end = NULL;
+    double value = strtod(place + strlen(quoted), &end);
+    ck_assert_msg(end != place + strlen(quoted), "%s is no number in %s", key, json);
+    return value;
+}
+
+/* Bad input: exit status 2, nothing on stdout, one line on stderr that holds `part`. */
+static void check_refused(const char *arguments, const char *part) {
+    const outcome *found = run(arguments);
+    ck_assert_msg(found->status == 2, "%s: exit status %d, expected 2: %s", arguments,
+                  found->status, found->err);
+    ck_assert_msg(!found->out[0], "%s: wrote %s", arguments, found->out);
+    ck_assert_msg(line_count(found->err) == 1 && !strncmp(found->err, "pocketprop", 10),
+                  "%s: expected one line of pocketprop's, found %s", arguments, found->err);
+    ck_assert_msg(test_contains(found->err, part), "%s: \"%s\" is not in %s", arguments, part,
+                  found->err);
+}
+
+static bool is_there(const char *name) {
+    char path[256];
+    struct stat info;
+    snprintf(path, sizeof path, "%s/%s", test_scratch_folder(), name);
+    return stat(path, &info) == 0;
+}
+
+START_TEST(help_of_every_command) {
+    static const char *const names[] = {"devices", "plan", "train", "eval", "bench"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char arguments[64], usage[64];
+        snprintf(arguments, sizeof arguments, "%s --help", names[i]);
+        snprintf(usage, sizeof usage, "usage: pocketprop %s", names[i]);
+        const outcome *found = run(arguments);
+        ck_assert_int_eq(found->status, 0);
+        ck_assert_str_eq(found->err, "");
+        ck_assert_msg(test_contains(found->out, usage), "%s", found->out);
+        ck_assert_msg(test_contains(found->out, "--json"), "%s", found->out);
+        ck_assert_msg(test_contains(run("--help")->out, names[i]), "%s is not in the overview",
+                      names[i]);
+    }
+    ck_assert_msg(test_contains(run("train --help")->out, "(default 64)"), "defaults are shown");
+    ck_assert_int_eq(run("--version")->status, 0);
+}
+END_TEST
+
+START_TEST(bad_options) {
+    static const char *const cases[][2] = {
+        {"", "no command"},
+        {"trian --model lenet", "did you mean train?"},
+        {"nonsense", "devices, plan, train, eval, bench"},
+        {"train --modle lenet", "did you mean --model?"},
+        {"train --wibblewobble", "unknown option '--wibblewobble'"},
+        {"train -q", "unknown option '-q'"},
+        {"train --m lenet", "could be more than one"},
+        {"train --batch", "--batch lacks its argument"},
+        {"train --json=3", "--json takes no argument"},
+        {"train --data digits", "--model is missing"},
+        {"train --model lenet", "--data is missing"},
+        {"train stray --model lenet --data digits", "unexpected argument 'stray'"},
+        {"train --batch 0", "--batch: found '0'"},
+        {"train --batch -4", "--batch: found '-4'"},
+        {"train --batch 12x", "--batch: found '12x'"},
+        {"train --batch 1e3", "--batch: found '1e3'"},
+        {"train --batch 99999999999999999999", "--batch: found '99999999999999999999'"},
+        {"train --seed 99999999999999999999", "--seed: found '99999999999999999999'"},
+        {"train --epochs 0", "--epochs: found '0'"},
+        {"train --lr nan", "--lr: found 'nan'"},
+        {"train --lr 0x1", "--lr: found '0x1'"},
+        {"train --lr 1e999", "--lr: found '1e999'"},
+        {"train --lr ' 1'", "--lr: found ' 1'"},
+        {"train --momentum 1", "--momentum: found '1'"},
+        {"train --mean 1,2,3,4", "--mean: found '1,2,3,4'"},
+        {"train --mean 1,", "--mean: found '1,'"},
+        {"train --deviation 0", "--deviation: found '0'"},
+        {"train --override conv1", "PATTERN=CODEC"},
+        {"train --optimizer lion", "sgd|adam|adamw"},
+        {"train --optimizer sgd\\|adam", "sgd|adam|adamw"},
+        {"train --schedule ''", "--schedule: found an empty argument"},
+        {"train --model lenet --data digits --optimizer adam --nesterov", "--nesterov"},
+        {"train --model lenet --data digits --augment --no-augment", "--no-augment"},
+        {"bench --model lenet", "bench step"},
+        {"bench leap --model lenet", "'leap'"},
+        {"plan --model resnet21", "did you mean resnet20?"},
+        {"plan --model perceptron", "lenet"},
+        {"plan --model lenet --codec norm:3x", "norm:3x"},
+        {"plan --model lenet --codec zip", "zip"},
+        {"plan --model lenet --override 'nowhere*=raw'", "nowhere*"},
+        {"plan --model lenet --override '@activation=zip'", "zip"},
+        {"plan --model lenet --profile toaster", "toaster"},
+        {"plan --model lenet --height 1 --width 1", "1"},
+        {"train --model lenet --data floppy:disk", "floppy"},
+        {"train --model lenet --data mnist:/nowhere/at/all", "/nowhere/at/all"},
+        {"train --model resnet8-digits --data digits --height 9", "--height"},
+        {"train --model resnet8-digits --data digits --mean 1,2", "--mean"},
+        {"train --model resnet8-digits --data digits --batch 4000", "4000"},
+        {"train --model resnet8-digits --data digits --log /nowhere/at/all.jsonl",
+         "/nowhere/at/all.jsonl"},
+        {"train --model resnet8-digits --data digits --device nothing-like-this",
+         "nothing-like-this"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        check_refused(cases[i][0], cases[i][1]);
+}
+END_TEST
+
+static void write_file(const char *folder, const char *name, const void *bytes, size_t byte_count) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "wb");
+    ck_assert_msg(file != NULL, "%s cannot be written", path);
+    ck_assert(fwrite(bytes, 1, byte_count, file) == byte_count);
+    ck_assert(fclose(file) == 0);
+}
+
+static const char *new_folder(const char *name) {
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", test_scratch_folder(), name);
+    ck_assert_msg(mkdir(path, 0700) == 0, "%s cannot be made", path);
+    return path;
+}
+
+/* Bad files leave neither output nor a log. */
+static void check_bad_data(const char *folder, const char *kind, const char *part) {
+    char arguments[768];
+    snprintf(arguments, sizeof arguments,
+             "train --model lenet --data %s:%s --batch 1 --log %s/bad.jsonl", kind, folder,
+             test_scratch_folder());
+    check_refused(arguments, part);
+    ck_assert_msg(!is_there("bad.jsonl"), "%s: a log was left", arguments);
+}
+
+START_TEST(bad_mnist_files) {
+    unsigned char images[16 + 2 * 784] = {0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28};
+    unsigned char labels[8 + 2] = {0, 0, 8, 1, 0, 0, 0, 2, 3, 4};
+    static const char *const image_names[] = {"train-images-idx3-ubyte", "t10k-images-idx3-ubyte"};
+    static const char *const label_names[] = {"train-labels-idx1-ubyte", "t10k-labels-idx1-ubyte"};
+    const char *folder = new_folder("mnist");
+    for (int i = 0; i < 2; i++) {
+        write_file(folder, image_names[i], images, sizeof images);
+        write_file(folder, label_names[i], labels, sizeof labels);
+    }
+
+    write_file(folder, image_names[1], images, sizeof images - 1);
+    check_bad_data(folder, "mnist", "t10k-images-idx3-ubyte");
+    images[3] = 9;
+    write_file(folder, image_names[1], images, sizeof images);
+    check_bad_data(folder, "mnist", "t10k-images-idx3-ubyte");
+    images[3] = 3;
+    write_file(folder, image_names[1], images, sizeof images);
+    labels[8] = 10;
+    write_file(folder, label_names[0], labels, sizeof labels);
+    check_bad_data(folder, "mnist", "train-labels-idx1-ubyte");
+    labels[8] = 3;
+    labels[7] = 1;
+    write_file(folder, label_names[0], labels, sizeof labels - 1);
+    check_bad_data(folder, "mnist", "train-");
+}
+END_TEST
+
+START_TEST(bad_cifar_files) {
+    unsigned char record[3073] = {7};
+    const char *folder = new_folder("cifar");
+    write_file(folder, "data_batch_1.bin", record, sizeof record);
+    check_bad_data(folder, "cifar10", "test_batch.bin");
+    write_file(folder, "test_batch.bin", record, 3000);
+    check_bad_data(folder, "cifar10", "test_batch.bin");
+    record[0] = 10;
+    write_file(folder, "test_batch.bin", record, sizeof record);
+    check_bad_data(folder, "cifar10", "test_batch.bin");
+}
+END_TEST
+
+START_TEST(empty_class_folder) {
+    const char *folder = new_folder("photos");
+    check_bad_data(folder, "images", "photos");
+    char path[300];
+    snprintf(path, sizeof path, "%s/cat", folder);
+    ck_assert(mkdir(path, 0700) == 0);
+    check_bad_data(folder, "images", "cat");
+}
+END_TEST
+
+START_TEST(plan_needs_no_device) {
+    const outcome *found =
+        run_with("OCL_ICD_VENDORS=/nowhere",
+                 "plan --model resnet20 --batch 32 --codec norm:4 --profile mali --json");
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    static const char *const keys[] = {"parameters\": ", "gradients",      "optimizer", "saved",
+                                       "transient",      "workspace",      "staging",   "by_class",
+                                       "peak_step",      "peak_step_name", "values"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        ck_assert_msg(test_contains(found->out, keys[i]), "no %s in %s", keys[i], found->out);
+    ck_assert_msg(test_contains(found->out, "\"codec\": \"norm:4\""), "%s", found->out);
+    ck_assert_msg(test_contains(found->out, "\"profile\": \"mali\""), "%s", found->out);
+    ck_assert(member(found->out, "batch") == 32);
+    ck_assert(member(found->out, "peak_bytes") >= member(found->out, "lower_bound_bytes"));
+    ck_assert(member(found->out, "peak_bytes") <= 1.02 * member(found->out, "lower_bound_bytes"));
+    ck_assert(member(found->out, "saved_stored_bytes") <
+              0.5 * member(found->out, "saved_raw_bytes"));
+    static const char *const row[] = {"raw_bytes", "stored_bytes", "first_step",
+                                      "last_step", "chunk",        "offset"};
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++)
+        ck_assert(member(found->out, row[i]) >= 0);
+
+    found = run_with("OCL_ICD_VENDORS=/nowhere", "plan --model lenet --rows");
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    ck_assert_msg(test_contains(found->out, "peak") && !test_contains(found->out, "more (--rows)"),
+                  "%s", found->out);
+}
+END_TEST
+
+START_TEST(no_platform) {
+    const outcome *found = run_with("OCL_ICD_VENDORS=/nowhere", "devices --json");
+    ck_assert_int_eq(found->status, 1);
+    ck_assert_str_eq(found->out, "");
+    ck_assert_msg(line_count(found->err) == 1 && test_contains(found->err, "install"), "%s",
+                  found->err);
+}
+END_TEST
+
+START_TEST(full_standard_output) {
+    if (access("/dev/full", W_OK) != 0) {
+        fprintf(stderr, "SKIPPED: no /dev/full here\n");
+        return;
+    }
+    char command[512];
+    snprintf(command, sizeof command, "'%s' plan --model lenet >/dev/full 2>/dev/null", PP_CLI);
+    int status = system(command);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), 1);
+}
+END_TEST
+
+START_TEST(devices) {
+    const outcome *found = run("devices --json");
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    ck_assert_msg(found->out[0] == '[', "%s", found->out);
+    ck_assert(member(found->out, "index") == 0);
+    ck_assert(member(found->out, "compute_units") >= 1);
+    ck_assert(member(found->out, "max_allocation_bytes") <= member(found->out, "memory_bytes"));
+    ck_assert_msg(test_contains(found->out, "\"profile\": \""), "%s", found->out);
+    ck_assert_int_eq(run("devices")->status, 0);
+}
+END_TEST
+
+/* The digest of the weights behind one short training with these options added. */
+static void train_digits(const char *options, char digest_out[17]) {
+    char arguments[512];
+    snprintf(arguments, sizeof arguments,
+             "train --model resnet8-digits --data digits --batch 32 --limit 256 --json %s",
+             options);
+    const outcome *found = run(arguments);
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    const char *place = strstr(found->out, "\"weights_digest\": \"");
+    ck_assert_msg(place != NULL, "%s", found->out);
+    snprintf(digest_out, 17, "%.16s", place + strlen("\"weights_digest\": \""));
+    ck_assert(member(found->out, "planned_peak_bytes") == member(found->out, "real_peak_bytes"));
+}
+
+START_TEST(the_same_seed_gives_the_same_weights) {
+    char first[17], other[17];
+    train_digits("--codec norm:4 --pad 1 --seed 7", first);
+    train_digits("--codec norm:4 --pad 1 --seed 7 --threads 0", other);
+    ck_assert_str_eq(first, other);
+    train_digits("--codec norm:4 --pad 1 --seed 7 --threads 2", other);
+    ck_assert_str_eq(first, other);
+    train_digits("--codec norm:4 --pad 1 --seed 8", other);
+    ck_assert_str_ne(first, other);
+}
+END_TEST
+
+START_TEST(one_log_line_per_epoch) {
+    char arguments[512], path[256], log[4096];
+    snprintf(path, sizeof path, "%s/run.jsonl", test_scratch_folder());
+    snprintf(arguments, sizeof arguments,
+             "train --model resnet8-digits --data digits --epochs 2 --optimizer adamw --schedule "
+             "cosine --warmup 4 "
+             "--log %s",
+             path);
+    const outcome *found = run(arguments);
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    ck_assert_msg(
+        test_contains(found->out, "planned peak") && test_contains(found->out, "weights digest"),
+        "%s", found->out);
+    ck_assert_msg(test_contains(found->err, "epoch 2/2: train loss") && !strchr(found->err, '\r'),
+                  "%s", found->err);
+    read_text(path, log, sizeof log);
+    ck_assert_uint_eq(line_count(log), 2);
+    char *second = strchr(log, '\n') + 1;
+    ck_assert(member(second, "epoch") == 2);
+    ck_assert(member(second, "train_loss") < member(log, "train_loss"));
+    ck_assert(member(second, "test_loss") > 0);
+    ck_assert(member(second, "test_top1") > 80 && member(second, "test_top1") <= 100);
+    ck_assert(member(second, "images_per_second") > 0);
+    ck_assert(member(second, "planned_peak_bytes") == member(second, "real_peak_bytes"));
+}
+END_TEST
+
+static pid_t start_long_training(const char *log) {
+    pid_t child = fork();
+    if (child) return child;
+    int nowhere = open("/dev/null", O_WRONLY);
+    if (nowhere < 0 || dup2(nowhere, STDERR_FILENO) < 0) _exit(99);
+    char out[270];
+    snprintf(out, sizeof out, "%.256s.out", log);
+    if (!freopen(out, "w", stdout)) _exit(99);
+    execl(PP_CLI, "pocketprop", "train", "--model", "resnet8-digits", "--data", "digits",
+          "--epochs", "100000", "--log", log, "--json", (char *)NULL);
+    _exit(99);
+}
+
+START_TEST(interrupt_stops_cleanly) {
+    char log[256], out[270], text[4096];
+    snprintf(log, sizeof log, "%s/long.jsonl", test_scratch_folder());
+    snprintf(out, sizeof out, "%.256s.out", log);
+    pid_t child = start_long_training(log);
+    ck_assert(child > 0);
+    /* The first whole epoch says that training is under way. */
+    struct stat info = {.st_size = 0};
+    for (int i = 0; i < 3000 && (stat(log, &info) != 0 || !info.st_size); i++)
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    ck_assert_msg(info.st_size > 0, "no epoch within a minute");
+    ck_assert(kill(child, SIGINT) == 0);
+    int status = 0;
+    ck_assert(waitpid(child, &status, 0) == child);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 130, "status %x", (unsigned)status);
+    read_text(out, text, sizeof text);
+    ck_assert_msg(test_contains(text, "\"interrupted\": true"), "%s", text);
+    ck_assert(member(text, "epochs") >= 1);
+    read_text(log, text, sizeof text);
+    ck_assert_msg(text[strlen(text) - 1] == '\n', "the last line is whole");
+}
+END_TEST
+
+START_TEST(eval_and_bench) {
+    const outcome *found = run("eval --model resnet8-digits --data digits --batch 100 --json");
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    ck_assert(member(found->out, "samples") == 360);
+    ck_assert(member(found->out, "loss") > 0);
+    ck_assert(member(found->out, "top1") >= 0 && member(found->out, "top1") <= 100);
+
+    found = run("bench step --model resnet8-digits --batch 8 --codec half --steps 3 --json");
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    ck_assert(member(found->out, "min_ms") > 0);
+    ck_assert(member(found->out, "median_ms") >= member(found->out, "min_ms"));
+    ck_assert(member(found->out, "images_per_second") > 0);
+    ck_assert(member(found->out, "peak_device_bytes") == member(found->out, "planned_peak_bytes"));
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("cli/cli");
+    TCase *cases = tcase_create("cli");
+    tcase_add_test(cases, help_of_every_command);
+    tcase_add_test(cases, bad_options);
+    tcase_add_test(cases, bad_mnist_files);
+    tcase_add_test(cases, bad_cifar_files);
+    tcase_add_test(cases, empty_class_folder);
+    tcase_add_test(cases, plan_needs_no_device);
+    tcase_add_test(cases, no_platform);
+    tcase_add_test(cases, full_standard_output);
+    tcase_add_test(cases, devices);
+    tcase_add_test(cases, the_same_seed_gives_the_same_weights);
+    tcase_add_test(cases, one_log_line_per_epoch);
+    tcase_add_test(cases, interrupt_stops_cleanly);
+    tcase_add_test(cases, eval_and_bench);
+    suite_add_tcase(suite, cases);
+    return test_run(suite);
+}

@@ -1,0 +1,176 @@
+/* conv2d on the device against its reference; the weight gradient also against the reference fed
+ * with what the input's code decodes to.
+ *
+ * Values and weights are N(0,1), so a partial sum of n products reaches about 4 sqrt(n), and n
+ * roundings to float32 of it, of random signs, add up to an error of deviation n * 2^-24 * 4 / 3.
+ * Sums are allowed six deviations, (n + 16) * 2^-21. */
+#include <string.h>
+
+#include "ref/blockmean_ref.h"
+#include "ref/conv2d_ref.h"
+#include "ref/half_ref.h"
+#include "support/op_harness.h"
+#include "support/support.h"
+
+static float tolerance(size_t terms) {
+    return (float)(terms + 16) * 0x1p-21f;
+}
+
+typedef struct conv_case {
+    pp__shape input;
+    pp_conv2d_params params;
+} conv_case;
+
+/* out_channels, kernel, stride, pad, dilation, groups, bias */
+static const conv_case cases[] = {
+    {{1, 1, 1, 1}, {1, 1, 1, 1, 1, 0, 0, 1, 1, 1, true}},
+    {{2, 5, 7, 3}, {8, 3, 3, 1, 1, 1, 1, 1, 1, 1, true}},
+    {{3, 8, 8, 16}, {16, 3, 3, 1, 1, 1, 1, 1, 1, 1, false}},
+    {{2, 9, 9, 13}, {17, 3, 3, 2, 2, 1, 1, 1, 1, 1, true}},
+    {{2, 8, 8, 24}, {32, 1, 1, 1, 1, 0, 0, 1, 1, 1, false}},
+    {{3, 7, 9, 8}, {5, 1, 1, 2, 3, 0, 0, 1, 1, 1, true}},
+    {{2, 11, 6, 4}, {7, 5, 2, 1, 2, 2, 0, 1, 1, 1, false}},
+    {{1, 12, 12, 6}, {6, 3, 3, 1, 1, 2, 3, 2, 3, 1, true}},
+    {{2, 6, 6, 12}, {18, 3, 3, 1, 1, 1, 1, 1, 1, 3, true}},
+    {{2, 7, 7, 10}, {10, 3, 3, 2, 1, 1, 1, 1, 1, 10, false}},
+    {{2, 4, 4, 3}, {4, 4, 4, 1, 1, 3, 3, 1, 1, 1, true}},
+    {{1, 23, 19, 1}, {9, 7, 7, 3, 3, 3, 3, 1, 1, 1, true}},
+    {{5, 2, 2, 65}, {33, 2, 2, 1, 1, 0, 0, 1, 1, 1, true}},
+};
+
+static ref_conv2d geometry(const conv_case *c) {
+    const pp_conv2d_params *p = &c->params;
+    return (ref_conv2d){.input = {c->input.n, c->input.h, c->input.w, c->input.c},
+                        .out_channels = p->out_channels,
+                        .groups = p->groups,
+                        .window = {p->kernel_h, p->kernel_w, p->stride_h, p->stride_w, p->pad_h,
+                                   p->pad_w, p->dilation_h, p->dilation_w}};
+}
+
+/* What backward sees of x. */
+static void decode(op_harness *h, const ref_conv2d *g, const char *coding, const double *x,
+                   double *seen) {
+    size_t count = ref_elems(g->input);
+    memcpy(seen, x, count * sizeof *seen);
+    if (!strcmp(coding, "half"))
+        for (size_t i = 0; i < count; i++)
+            seen[i] = (double)ref_half_to_float(ref_half_from_float((float)x[i]));
+    if (!strncmp(coding, "avgpool:", 8)) {
+        size_t side = (size_t)(coding[8] - '0');
+        double *means = op_harness_room(h, ref_elems(ref_blockmean_shape(g->input, side)));
+        ref_blockmean_encode(g->input, side, x, means);
+        ref_blockmean_decode(g->input, side, means, seen);
+    }
+}
+
+static void check_forward(op_harness *h, const conv_case *c, const double *x, const double *w) {
+    ref_conv2d g = geometry(c);
+    size_t y_count = ref_elems(ref_conv2d_output(&g));
+    size_t terms = g.window.kernel_h * g.window.kernel_w * g.input.c / g.groups;
+    double *b = c->params.bias ? op_harness_random(h, h->b.parameters[1], g.out_channels) : NULL;
+    double *y = op_harness_room(h, y_count);
+    ck_assert_uint_eq(op_harness_elems(h->b.q.output), y_count);
+    ref_conv2d_forward(&g, x, w, b, y);
+    op_harness_forward(h);
+    op_harness_expect(h, "y", h->b.output, y, y_count, tolerance(terms), 0);
+}
+
+static void check_backward(op_harness *h, const conv_case *c, const double *seen, const double *w) {
+    ref_conv2d g = geometry(c);
+    ref_shape out = ref_conv2d_output(&g);
+    size_t x_count = ref_elems(g.input), w_count = ref_conv2d_weight_elems(&g),
+           y_count = ref_elems(out);
+    double *dy = op_harness_random(h, h->b.output_gradient, y_count);
+    bool adds = h->c.adds, parameters_add = h->c.parameters_add;
+    double *dx_before = adds ? op_harness_random(h, h->b.input_gradients[0], x_count) : NULL;
+    double *dw_before =
+        parameters_add ? op_harness_random(h, h->b.parameter_gradients[0], w_count) : NULL;
+    double *db_before = parameters_add && c->params.bias
+                            ? op_harness_random(h, h->b.parameter_gradients[1], g.out_channels)
+                            : NULL;
+    op_harness_backward(h);
+
+    double *dx = op_harness_room(h, x_count), *dw = op_harness_room(h, w_count);
+    ref_conv2d_backward_input(&g, w, dy, dx);
+    op_harness_add(dx, dx_before, x_count);
+    size_t terms = g.window.kernel_h * g.window.kernel_w * g.out_channels / g.groups;
+    op_harness_expect(h, "dx", h->b.input_gradients[0], dx, x_count, tolerance(terms), 0);
+    ref_conv2d_backward_weight(&g, seen, dy, dw);
+    op_harness_add(dw, dw_before, w_count);
+    op_harness_expect(h, "dw", h->b.parameter_gradients[0], dw, w_count, tolerance(ref_pixels(out)),
+                      0);
+    if (!c->params.bias) return;
+    double *db = op_harness_room(h, g.out_channels);
+    ref_conv2d_backward_bias(&g, dy, db);
+    op_harness_add(db, db_before, g.out_channels);
+    op_harness_expect(h, "db", h->b.parameter_gradients[1], db, g.out_channels,
+                      tolerance(ref_pixels(out)), 0);
+}
+
+static void check(const conv_case *c, const char *coding, const char *profile, bool adds) {
+    op_case oc = {.op = &pp__op_conv2d,
+                  .params = &c->params,
+                  .inputs = {c->input},
+                  .codings = {coding},
+                  .profile = profile,
+                  .adds = adds,
+                  .parameters_add = adds};
+    op_harness h;
+    op_harness_create(&h, &oc);
+    ref_conv2d g = geometry(c);
+    double *x = op_harness_random(&h, h.b.inputs[0], ref_elems(g.input));
+    double *w = op_harness_random(&h, h.b.parameters[0], ref_conv2d_weight_elems(&g));
+    double *seen = op_harness_room(&h, ref_elems(g.input));
+    decode(&h, &g, coding, x, seen);
+    check_forward(&h, c, x, w);
+    check_backward(&h, c, seen, w);
+    op_harness_destroy(&h);
+}
+
+enum { CASES = sizeof cases / sizeof *cases };
+
+START_TEST(agrees_with_reference) {
+    for (size_t i = 0; i < CASES; i++) {
+        check(&cases[i], "raw", NULL, false);
+        check(&cases[i], "raw", NULL, true);
+    }
+}
+END_TEST
+
+START_TEST(agrees_with_the_decoded_input) {
+    static const char *const codings[] = {"half", "avgpool:2", "avgpool:3"};
+    for (size_t i = 0; i < CASES; i++)
+        for (size_t k = 0; k < sizeof codings / sizeof *codings; k++)
+            check(&cases[i], codings[k], NULL, k == 1);
+}
+END_TEST
+
+START_TEST(agrees_under_every_profile) {
+    static const char *const profiles[] = {"default", "pocl-cpu", "mali",
+                                           "adreno",  "intel",    "discrete"};
+    for (size_t i = 0; i < CASES; i++) check(&cases[i], "raw", profiles[i % 6], i % 2);
+}
+END_TEST
+
+START_TEST(refuses_windows) {
+    pp__op_shapes shapes;
+    pp__shape inputs[] = {{64, 2, 2, 16}};
+    pp_conv2d_params params = {8, 3, 3, 1, 1, 0, 0, 1, 1, 1, false};
+    TEST_FAILS(pp__op_conv2d.infer(test_engine(), "conv1", &params, inputs, &shapes),
+               PP_ERROR_SHAPE, "node 'conv1' (conv2d): window 3x3");
+    params = (pp_conv2d_params){8, 1, 1, 1, 1, 0, 0, 1, 1, 3, false};
+    TEST_FAILS(pp__op_conv2d.infer(test_engine(), "conv1", &params, inputs, &shapes),
+               PP_ERROR_SHAPE, "3 groups do not divide 16 input and 8 output channels");
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("op/conv2d");
+    TCase *test = tcase_create("device");
+    tcase_add_test(test, agrees_with_reference);
+    tcase_add_test(test, agrees_with_the_decoded_input);
+    tcase_add_test(test, agrees_under_every_profile);
+    tcase_add_test(test, refuses_windows);
+    suite_add_tcase(suite, test);
+    return test_run(suite);
+}
