@@ -14,4 +14,6 @@ static inline uint4 rng_block(uint seed_low, uint seed_high, uint stream_low, ui
 }
 
 /* The top 24 bits as a float in [0, 1). */
-static inline float rng_uniform(uint word) { return (float)(word >> 8) * (1.0f / 16777216.0f); }
+static inline float rng_uniform(uint word) {
+    return (float)(word >> 8) * (1.0f / 16777216.0f);
+}

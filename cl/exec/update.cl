@@ -1,12 +1,13 @@
 /* update.cl: the optimizers' update rules, as PyTorch writes them, and clipping by the global norm.
  *
  *   g  = clip * dw + UPDATE_DECAY * w         (AdamW decays w by rate * decay instead)
- *   SGD    m = momentum*m + g;                w -= rate * m      (Nesterov: w -= rate * (g + momentum*m))
+ *   SGD    m = momentum*m + g,  w -= rate * m      (Nesterov: w -= rate * (g + momentum*m))
  *   Adam   m += (1-beta1)*(g - m), v = beta2*v + (1-beta2)*g*g
  *          w -= rate * m*correction1 / (sqrt(v)*correction2 + epsilon)
  *
- * The moment of SGD starts at 0, so the first step gives m = g, as in PyTorch. Rate, Adam's corrections and the clip
- * factor come from the step's scalars. A work-item owns 64 neighbouring elements.
+ * The moment of SGD starts at 0, so the first step gives m = g, as in PyTorch. Rate, Adam's
+ * corrections and the clip factor come from the step's scalars. A work-item owns 64 neighbouring
+ * elements.
  */
 
 /* float: weight decay of this parameter. */
@@ -34,7 +35,10 @@ __kernel void update_sgd(__global float *restrict w, uint w_offset,
                          __global const float *restrict scalars, uint scalars_offset, uint elems) {
     const uint begin = (uint)get_global_id(0) * UPDATE_ELEMS;
     if (begin >= elems) return;
-    TENSOR(w); TENSOR(dw); TENSOR(m); TENSOR(scalars);
+    TENSOR(w);
+    TENSOR(dw);
+    TENSOR(m);
+    TENSOR(scalars);
     const float rate = scalars[SCALAR_RATE], clip = scalars[SCALAR_CLIP];
     const uint end = min(elems, begin + UPDATE_ELEMS);
     for (uint i = begin; i < end; i += 8) {
@@ -51,14 +55,19 @@ __kernel void update_sgd(__global float *restrict w, uint w_offset,
 
 __kernel void update_adam(__global float *restrict w, uint w_offset,
                           __global const float *restrict dw, uint dw_offset,
-                          __global float *restrict m, uint m_offset,
-                          __global float *restrict v, uint v_offset,
-                          __global const float *restrict scalars, uint scalars_offset, uint elems) {
+                          __global float *restrict m, uint m_offset, __global float *restrict v,
+                          uint v_offset, __global const float *restrict scalars,
+                          uint scalars_offset, uint elems) {
     const uint begin = (uint)get_global_id(0) * UPDATE_ELEMS;
     if (begin >= elems) return;
-    TENSOR(w); TENSOR(dw); TENSOR(m); TENSOR(v); TENSOR(scalars);
+    TENSOR(w);
+    TENSOR(dw);
+    TENSOR(m);
+    TENSOR(v);
+    TENSOR(scalars);
     const float rate = scalars[SCALAR_RATE], clip = scalars[SCALAR_CLIP];
-    const float correction1 = scalars[SCALAR_CORRECTION1], correction2 = scalars[SCALAR_CORRECTION2];
+    const float correction1 = scalars[SCALAR_CORRECTION1],
+                correction2 = scalars[SCALAR_CORRECTION2];
     const uint end = min(elems, begin + UPDATE_ELEMS);
     for (uint i = begin; i < end; i += 8) {
         const uint count = min(8u, end - i);
@@ -73,15 +82,18 @@ __kernel void update_adam(__global float *restrict w, uint w_offset,
         vv = UPDATE_BETA2 * vv + (1.0f - UPDATE_BETA2) * g * g;
         store8(mv, m + i, count);
         store8(vv, v + i, count);
-        store8(wv - rate * (mv * correction1) / (sqrt(vv) * correction2 + UPDATE_EPSILON), w + i, count);
+        store8(wv - rate * (mv * correction1) / (sqrt(vv) * correction2 + UPDATE_EPSILON), w + i,
+               count);
     }
 }
 
-/* squares[0] = sum of one gradient's squares. One work-item, eight running sums of blocks of 256: the order is fixed. */
+/* squares[0] = sum of one gradient's squares. One work-item, eight running sums of blocks of 256:
+ * the order is fixed. */
 __kernel void update_squares(__global const float *restrict dw, uint dw_offset,
                              __global float *restrict squares, uint squares_offset, uint elems) {
     if (get_global_id(0) > 0) return;
-    TENSOR(dw); TENSOR(squares);
+    TENSOR(dw);
+    TENSOR(squares);
     float8 total = (float8)(0.0f);
     for (uint block = 0; block < elems; block += 256) {
         float8 sum = (float8)(0.0f);
@@ -98,9 +110,11 @@ __kernel void update_squares(__global const float *restrict dw, uint dw_offset,
 
 /* The clip factor: min(1, bound / (norm + 1e-6)), as PyTorch's clip_grad_norm_. */
 __kernel void update_clip(__global const float *restrict squares, uint squares_offset,
-                          __global float *restrict scalars, uint scalars_offset, uint count, float bound) {
+                          __global float *restrict scalars, uint scalars_offset, uint count,
+                          float bound) {
     if (get_global_id(0) > 0) return;
-    TENSOR(squares); TENSOR(scalars);
+    TENSOR(squares);
+    TENSOR(scalars);
     float sum = 0.0f;
     for (uint i = 0; i < count; i++) sum += squares[i];
     scalars[SCALAR_CLIP] = fmin(1.0f, bound / (sqrt(sum) + 1e-6f));

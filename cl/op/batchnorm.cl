@@ -1,17 +1,20 @@
-/* batchnorm.cl: batch normalisation per channel over n, h, w; with a ReLU behind it when STORED_RELU is 1.
+/* batchnorm.cl: batch normalisation per channel over n, h, w; with a ReLU behind it when
+ * STORED_RELU is 1.
  *
  *   mean_c = mean(x), inverse_c = 1 / sqrt(var(x) + epsilon)      biased variance
  *   x-hat  = (x - mean) * inverse
  *   y      = gamma * x-hat + beta, one rounding (fma); then max(0, y)
  *
- * Backward, with g = mask * dy (METHODS A.4; x-hat~ is what the stored code gives back, everything else exact):
+ * Backward, with g = mask * dy (METHODS A.4; x-hat~ is what the stored code gives back, everything
+ * else exact):
  *
  *   dbeta  = sum g            dgamma = sum g * x-hat~
  *   dx     = gamma * inverse * (g - dbeta/m - x-hat~ * dgamma/m)      m = n*h*w
  *
- * A codec's file stands in front of this one: it encodes x-hat in the forward pass and gives x-hat~ and the mask
- * back (cl/codec/README.md). `statistics` is [2, c]: mean, inverse. Sums over pixels are taken in splits of
- * BATCHNORM_SPLIT_PIXELS and combined in order, so that results do not depend on the device's scheduling.
+ * A codec's file stands in front of this one: it encodes x-hat in the forward pass and gives x-hat~
+ * and the mask back (cl/codec/README.md). `statistics` is [2, c]: mean, inverse. Sums over pixels
+ * are taken in splits of BATCHNORM_SPLIT_PIXELS and combined in order, so that results do not
+ * depend on the device's scheduling.
  */
 
 /* Pixels of one split. */
@@ -60,14 +63,16 @@ static inline float8 activate(float8 xhat, const channels8 *k) {
     return STORED_RELU ? fmax(y, (float8)(0.0f)) : y;
 }
 
-/* partial [splits, 2, c]: mean and sum of squared deviations of one split, in two passes over it. */
+/* partial [splits, 2, c]: mean and sum of squared deviations of one split, in two passes over it.
+ *  */
 __kernel void batchnorm_moments(__global const float *restrict x, uint x_offset,
-                                __global float *restrict partial, uint partial_offset,
-                                uint pixels, uint channels) {
+                                __global float *restrict partial, uint partial_offset, uint pixels,
+                                uint channels) {
     const uint c0 = (uint)get_global_id(0) * 8, split = (uint)get_global_id(1);
     const uint begin = split * BATCHNORM_SPLIT_PIXELS;
     if (c0 >= channels || begin >= pixels) return;
-    TENSOR(x); TENSOR(partial);
+    TENSOR(x);
+    TENSOR(partial);
     const uint count = channels - c0, end = min(pixels, begin + BATCHNORM_SPLIT_PIXELS);
     float8 sum = (float8)(0.0f), squares = (float8)(0.0f);
     for (uint p = begin; p < end; p++) sum += load8(x + (size_t)p * channels + c0, count);
@@ -84,42 +89,53 @@ __kernel void batchnorm_moments(__global const float *restrict x, uint x_offset,
 __kernel void batchnorm_statistics(__global const float *restrict partial, uint partial_offset,
                                    __global float *restrict statistics, uint statistics_offset,
                                    __global float *restrict running_mean, uint running_mean_offset,
-                                   __global float *restrict running_variance, uint running_variance_offset,
-                                   uint pixels, uint channels, float epsilon, float momentum) {
+                                   __global float *restrict running_variance,
+                                   uint running_variance_offset, uint pixels, uint channels,
+                                   float epsilon, float momentum) {
     const uint c0 = (uint)get_global_id(0) * 8;
     if (c0 >= channels) return;
-    TENSOR(partial); TENSOR(statistics); TENSOR(running_mean); TENSOR(running_variance);
+    TENSOR(partial);
+    TENSOR(statistics);
+    TENSOR(running_mean);
+    TENSOR(running_variance);
     const uint count = channels - c0;
     float8 mean = (float8)(0.0f), squares = (float8)(0.0f);
     float seen = 0.0f;
     for (uint begin = 0, split = 0; begin < pixels; begin += BATCHNORM_SPLIT_PIXELS, split++) {
-        const float more = (float)min(pixels - begin, (uint)BATCHNORM_SPLIT_PIXELS), all = seen + more;
+        const float more = (float)min(pixels - begin, (uint)BATCHNORM_SPLIT_PIXELS),
+                    all = seen + more;
         const float8 m = load8(partial + (size_t)(2 * split) * channels + c0, count);
         const float8 d = m - mean;
-        squares += load8(partial + (size_t)(2 * split + 1) * channels + c0, count) + d * d * (seen * more / all);
+        squares += load8(partial + (size_t)(2 * split + 1) * channels + c0, count) +
+                   d * d * (seen * more / all);
         mean += d * (more / all);
         seen = all;
     }
     const float8 variance = squares / (float)pixels;
     store8(mean, statistics + c0, count);
     store8(1.0f / sqrt(variance + epsilon), statistics + channels + c0, count);
-    const float8 old_mean = load8(running_mean + c0, count), old_variance = load8(running_variance + c0, count);
+    const float8 old_mean = load8(running_mean + c0, count),
+                 old_variance = load8(running_variance + c0, count);
     const float8 unbiased = squares / (float)max(pixels - 1, 1u);
     store8(old_mean + momentum * (mean - old_mean), running_mean + c0, count);
     store8(old_variance + momentum * (unbiased - old_variance), running_variance + c0, count);
 }
 
 /* Inference: statistics from the running ones. */
-__kernel void batchnorm_running(__global const float *restrict running_mean, uint running_mean_offset,
-                                __global const float *restrict running_variance, uint running_variance_offset,
-                                __global float *restrict statistics, uint statistics_offset,
-                                uint channels, float epsilon) {
+__kernel void batchnorm_running(__global const float *restrict running_mean,
+                                uint running_mean_offset,
+                                __global const float *restrict running_variance,
+                                uint running_variance_offset, __global float *restrict statistics,
+                                uint statistics_offset, uint channels, float epsilon) {
     const uint c0 = (uint)get_global_id(0) * 8;
     if (c0 >= channels) return;
-    TENSOR(running_mean); TENSOR(running_variance); TENSOR(statistics);
+    TENSOR(running_mean);
+    TENSOR(running_variance);
+    TENSOR(statistics);
     const uint count = channels - c0;
     store8(load8(running_mean + c0, count), statistics + c0, count);
-    store8(1.0f / sqrt(load8(running_variance + c0, count) + epsilon), statistics + channels + c0, count);
+    store8(1.0f / sqrt(load8(running_variance + c0, count) + epsilon), statistics + channels + c0,
+           count);
 }
 
 /* y from x, which may be the same memory; and the code of x-hat. */
@@ -127,12 +143,16 @@ __kernel void batchnorm_forward(__global const float *x, uint x_offset,
                                 __global const float *restrict statistics, uint statistics_offset,
                                 __global const float *restrict gamma, uint gamma_offset,
                                 __global const float *restrict beta, uint beta_offset,
-                                __global float *y, uint y_offset,
-                                __global uchar *restrict code, uint code_offset,
-                                uint pixels, uint channels) {
+                                __global float *y, uint y_offset, __global uchar *restrict code,
+                                uint code_offset, uint pixels, uint channels) {
     const uint c0 = (uint)get_global_id(0) * 8, begin = (uint)get_global_id(1) * COMMON_CHUNK;
     if (c0 >= channels || begin >= pixels) return;
-    TENSOR(x); TENSOR(statistics); TENSOR(gamma); TENSOR(beta); TENSOR(y); TENSOR(code);
+    TENSOR(x);
+    TENSOR(statistics);
+    TENSOR(gamma);
+    TENSOR(beta);
+    TENSOR(y);
+    TENSOR(code);
     const uint count = channels - c0, end = min(pixels, begin + COMMON_CHUNK);
     const channels8 k = load_channels(statistics, gamma, beta, c0, channels);
 #if BATCHNORM_ENCODE
@@ -149,14 +169,17 @@ __kernel void batchnorm_forward(__global const float *x, uint x_offset,
 }
 
 /* dbeta, dgamma, and [2, c] means for the last pass. */
-__kernel void batchnorm_backward_parameters(__global const float *restrict partial, uint partial_offset,
-                                            __global float *restrict dgamma, uint dgamma_offset,
-                                            __global float *restrict dbeta, uint dbeta_offset,
-                                            __global float *restrict means, uint means_offset,
-                                            uint pixels, uint channels) {
+__kernel void batchnorm_backward_parameters(__global const float *restrict partial,
+                                            uint partial_offset, __global float *restrict dgamma,
+                                            uint dgamma_offset, __global float *restrict dbeta,
+                                            uint dbeta_offset, __global float *restrict means,
+                                            uint means_offset, uint pixels, uint channels) {
     const uint c0 = (uint)get_global_id(0) * 8;
     if (c0 >= channels) return;
-    TENSOR(partial); TENSOR(dgamma); TENSOR(dbeta); TENSOR(means);
+    TENSOR(partial);
+    TENSOR(dgamma);
+    TENSOR(dbeta);
+    TENSOR(means);
     const uint count = channels - c0;
     float8 sum = (float8)(0.0f), product = (float8)(0.0f);
     for (uint begin = 0, split = 0; begin < pixels; begin += BATCHNORM_SPLIT_PIXELS, split++) {
@@ -193,16 +216,22 @@ static inline float8 masked_gradient(__global const float *dy, __global const uc
 /* partial [splits, 2, c]: sums of g and of g * x-hat~ over one split. */
 __kernel void batchnorm_backward_sums(__global const float *restrict dy, uint dy_offset,
                                       __global const uchar *restrict code, uint code_offset,
-                                      __global const float *restrict statistics, uint statistics_offset,
-                                      __global const float *restrict gamma, uint gamma_offset,
-                                      __global const float *restrict beta, uint beta_offset,
-                                      __global const uchar *restrict mask, uint mask_offset,
-                                      __global float *restrict partial, uint partial_offset,
-                                      uint pixels, uint channels) {
+                                      __global const float *restrict statistics,
+                                      uint statistics_offset, __global const float *restrict gamma,
+                                      uint gamma_offset, __global const float *restrict beta,
+                                      uint beta_offset, __global const uchar *restrict mask,
+                                      uint mask_offset, __global float *restrict partial,
+                                      uint partial_offset, uint pixels, uint channels) {
     const uint c0 = (uint)get_global_id(0) * 8, split = (uint)get_global_id(1);
     const uint begin = split * BATCHNORM_SPLIT_PIXELS;
     if (c0 >= channels || begin >= pixels) return;
-    TENSOR(dy); TENSOR(code); TENSOR(statistics); TENSOR(gamma); TENSOR(beta); TENSOR(mask); TENSOR(partial);
+    TENSOR(dy);
+    TENSOR(code);
+    TENSOR(statistics);
+    TENSOR(gamma);
+    TENSOR(beta);
+    TENSOR(mask);
+    TENSOR(partial);
     const uint count = channels - c0, end = min(pixels, begin + BATCHNORM_SPLIT_PIXELS);
     const channels8 k = load_channels(statistics, gamma, beta, c0, channels);
     const codec_channels ck = codec_channel8(k.mean, k.inverse, k.gamma, k.beta);
@@ -224,11 +253,17 @@ __kernel void batchnorm_backward(__global const float *dy, uint dy_offset,
                                  __global const float *restrict beta, uint beta_offset,
                                  __global const uchar *restrict mask, uint mask_offset,
                                  __global const float *restrict means, uint means_offset,
-                                 __global float *dx, uint dx_offset,
-                                 uint pixels, uint channels) {
+                                 __global float *dx, uint dx_offset, uint pixels, uint channels) {
     const uint c0 = (uint)get_global_id(0) * 8, begin = (uint)get_global_id(1) * COMMON_CHUNK;
     if (c0 >= channels || begin >= pixels) return;
-    TENSOR(dy); TENSOR(code); TENSOR(statistics); TENSOR(gamma); TENSOR(beta); TENSOR(mask); TENSOR(means); TENSOR(dx);
+    TENSOR(dy);
+    TENSOR(code);
+    TENSOR(statistics);
+    TENSOR(gamma);
+    TENSOR(beta);
+    TENSOR(mask);
+    TENSOR(means);
+    TENSOR(dx);
     const uint count = channels - c0, end = min(pixels, begin + COMMON_CHUNK);
     const channels8 k = load_channels(statistics, gamma, beta, c0, channels);
     const codec_channels ck = codec_channel8(k.mean, k.inverse, k.gamma, k.beta);
@@ -246,16 +281,21 @@ __kernel void batchnorm_backward(__global const float *dy, uint dy_offset,
     }
 }
 
-/* The activation from the stored x-hat: what layers with weights read. `first` pixels are skipped. */
+/* The activation from the stored x-hat: what layers with weights read. `first` pixels are
+ * skipped. */
 __kernel void batchnorm_decode(__global const uchar *restrict code, uint code_offset,
                                __global const float *restrict statistics, uint statistics_offset,
                                __global const float *restrict gamma, uint gamma_offset,
                                __global const float *restrict beta, uint beta_offset,
-                               __global float *restrict y, uint y_offset,
-                               uint first, uint pixels, uint channels) {
+                               __global float *restrict y, uint y_offset, uint first, uint pixels,
+                               uint channels) {
     const uint c0 = (uint)get_global_id(0) * 8, begin = (uint)get_global_id(1) * COMMON_CHUNK;
     if (c0 >= channels || begin >= pixels) return;
-    TENSOR(code); TENSOR(statistics); TENSOR(gamma); TENSOR(beta); TENSOR(y);
+    TENSOR(code);
+    TENSOR(statistics);
+    TENSOR(gamma);
+    TENSOR(beta);
+    TENSOR(y);
     const uint count = channels - c0, end = min(pixels, begin + COMMON_CHUNK);
     const channels8 k = load_channels(statistics, gamma, beta, c0, channels);
     const codec_channels ck = codec_channel8(k.mean, k.inverse, k.gamma, k.beta);

@@ -2,18 +2,20 @@
  *
  *   y[n,oh,ow,k]  = b[k] + sum_{r,s,c} x[n, oh*stride + r*dilation - pad, ..., c] * w[r,s,c,k]
  *   dw[r,s,c,k]   = sum_{n,oh,ow} x[n, oh*stride + r*dilation - pad, ..., c] * dy[n,oh,ow,k]
- *   dx            = the first line again, from dy with the weights transposed, once per phase of the stride
+ *   dx            = the first line again, from dy with transposed weights, per phase of the stride
  *
- * One implicit GEMM serves forward and data gradient: a work-item owns CONV2D_TILE neighbouring pixels of one
- * row and CONV2D_VECTOR output channels, and walks over window and input channels. Row a of a phase reads input
- * row a*a_scale + (base + r*step)/divisor where that division is exact, and writes row a*out_scale + phase:
+ * One implicit GEMM serves forward and data gradient: a work-item owns CONV2D_TILE neighbouring
+ * pixels of one row and CONV2D_VECTOR output channels, and walks over window and input channels.
+ * Row a of a phase reads input row a*a_scale + (base + r*step)/divisor where that division is
+ * exact, and writes row a*out_scale + phase:
  *
  *              a_scale  base         step       divisor  out_scale
  *   forward    stride   -pad         dilation   1        1
  *   data       1        phase + pad  -dilation  stride   stride
  *
- * The weight gradient's work-item owns CONV2D_BLOCK input channels and CONV2D_VECTOR output channels of one
- * window position, over the images of one split; conv2d_reduce adds the splits in order.
+ * The weight gradient's work-item owns CONV2D_BLOCK input channels and CONV2D_VECTOR output
+ * channels of one window position, over the images of one split; conv2d_reduce adds the splits in
+ * order.
  */
 
 /* Output channels of a work-item: 1, 2, 4, 8 or 16. */
@@ -77,28 +79,31 @@ static inline void store_vec(vec v, __global float *p, int count) {
 }
 
 /* Adds one window position to the tile's pixels from..to-1, all of which lie inside the input. */
-#define ACCUMULATE(from, to)                                                            \
-    for (int c = 0; c < group_c; c++) {                                                 \
-        vec wv = load_vec(wp + (size_t)c * k_total, k_count);                           \
-        _Pragma("unroll") for (int i = from; i < to; i++)                               \
-            acc[i] = fma((vec)(xp[(i) * x_step + c]), wv, acc[i]);                      \
+#define ACCUMULATE(from, to)                                       \
+    for (int c = 0; c < group_c; c++) {                            \
+        vec wv = load_vec(wp + (size_t)c * k_total, k_count);      \
+        _Pragma("unroll") for (int i = from; i < to; i++) acc[i] = \
+            fma((vec)(xp[(i)*x_step + c]), wv, acc[i]);            \
     }
 
 __kernel void conv2d_gather(__global const float *restrict x, uint x_offset,
                             __global const float *restrict w, uint w_offset,
                             __global const float *restrict b, uint b_offset,
-                            __global float *restrict y, uint y_offset,
-                            int in_h, int in_w, int in_c, int out_h, int out_w, int k_total,
-                            int window_r, int window_s, int groups,
-                            int a_scale_h, int base_h, int step_h, int divisor_h, int out_scale_h, int phase_h,
-                            int a_scale_w, int base_w, int step_w, int divisor_w, int out_scale_w, int phase_w,
-                            int rows, int columns, int batch) {
+                            __global float *restrict y, uint y_offset, int in_h, int in_w, int in_c,
+                            int out_h, int out_w, int k_total, int window_r, int window_s,
+                            int groups, int a_scale_h, int base_h, int step_h, int divisor_h,
+                            int out_scale_h, int phase_h, int a_scale_w, int base_w, int step_w,
+                            int divisor_w, int out_scale_w, int phase_w, int rows, int columns,
+                            int batch) {
     const int group_k = k_total / groups, group_c = in_c / groups;
     const int blocks = (group_k + CONV2D_VECTOR - 1) / CONV2D_VECTOR;
     const int tiles = (columns + CONV2D_TILE - 1) / CONV2D_TILE;
     const int kb = (int)get_global_id(0), place = (int)get_global_id(1), n = (int)get_global_id(2);
     if (kb >= groups * blocks || place >= rows * tiles || n >= batch) return;
-    TENSOR(x); TENSOR(w); TENSOR(b); TENSOR(y);
+    TENSOR(x);
+    TENSOR(w);
+    TENSOR(b);
+    TENSOR(y);
     const int group = kb / blocks, k_local = (kb % blocks) * CONV2D_VECTOR;
     const int k0 = group * group_k + k_local, k_count = group_k - k_local;
     const int row = place / tiles, column0 = (place % tiles) * CONV2D_TILE;
@@ -121,7 +126,8 @@ __kernel void conv2d_gather(__global const float *restrict x, uint x_offset,
             const int to = iw >= in_w ? 0 : min(live, (in_w - 1 - iw) / a_scale_w + 1);
             if (from >= to) continue;
             __global const float *wp = w + (size_t)(r * window_s + s) * group_c * k_total + k0;
-            __global const float *xp = x + ((long)((long)n * in_h + ih) * in_w + iw) * in_c + group * group_c;
+            __global const float *xp =
+                x + ((long)((long)n * in_h + ih) * in_w + iw) * in_c + group * group_c;
             if (from == 0 && to == CONV2D_TILE) {
                 ACCUMULATE(0, CONV2D_TILE)
             } else if (from == 1 && to == CONV2D_TILE) {
@@ -144,8 +150,11 @@ __kernel void conv2d_gather(__global const float *restrict x, uint x_offset,
     const vec bias = load_vec(b + k0, k_count);
     _Pragma("unroll") for (int i = 0; i < CONV2D_TILE; i++) acc[i] += bias;
 #endif
-    __global float *yp = y + ((long)((long)n * out_h + row * out_scale_h + phase_h) * out_w +
-                              column0 * out_scale_w + phase_w) * k_total + k0;
+    __global float *yp = y +
+                         ((long)((long)n * out_h + row * out_scale_h + phase_h) * out_w +
+                          column0 * out_scale_w + phase_w) *
+                             k_total +
+                         k0;
     const int y_step = out_scale_w * k_total;
     _Pragma("unroll") for (int i = 0; i < CONV2D_TILE; i++) {
         if (i < live) {
@@ -157,17 +166,19 @@ __kernel void conv2d_gather(__global const float *restrict x, uint x_offset,
     }
 }
 
-/* Weights [r, s, c/groups, k] to [r, s, k/groups, c]: what the data gradient reads. A work-item owns eight
- * input channels of one window position. */
+/* Weights [r, s, c/groups, k] to [r, s, k/groups, c]: what the data gradient reads. A work-item
+ * owns eight input channels of one window position. */
 __kernel void conv2d_transpose_weight(__global const float *restrict w, uint w_offset,
-                                      __global float *restrict t, uint t_offset,
-                                      int window, int in_c, int k_total, int groups) {
+                                      __global float *restrict t, uint t_offset, int window,
+                                      int in_c, int k_total, int groups) {
     const int group_c = in_c / groups, group_k = k_total / groups;
     const int blocks = (group_c + 7) / 8;
     const int block = (int)get_global_id(0), tap = (int)get_global_id(1);
     if (block >= groups * blocks || tap >= window) return;
-    TENSOR(w); TENSOR(t);
-    const int group = block / blocks, c_local = (block % blocks) * 8, count = min(8, group_c - c_local);
+    TENSOR(w);
+    TENSOR(t);
+    const int group = block / blocks, c_local = (block % blocks) * 8,
+              count = min(8, group_c - c_local);
     __global const float *wp = w + ((size_t)tap * group_c + c_local) * k_total + group * group_k;
     __global float *tp = t + (size_t)tap * group_k * in_c + group * group_c + c_local;
     for (int k = 0; k < group_k; k++) {
@@ -177,21 +188,23 @@ __kernel void conv2d_transpose_weight(__global const float *restrict w, uint w_o
     }
 }
 
-/* One split's share of dw. `dw` is [splits, split_stride]; the window position's block inside a split lies as in
- * the weights. */
+/* One split's share of dw. `dw` is [splits, split_stride]; the window position's block inside a
+ * split lies as in the weights. */
 __kernel void conv2d_backward_weight(__global const float *restrict x, uint x_offset,
                                      __global const float *restrict dy, uint dy_offset,
-                                     __global float *restrict dw, uint dw_offset,
-                                     int in_h, int in_w, int in_c, int out_h, int out_w, int k_total,
-                                     int window_r, int window_s, int groups,
-                                     int stride_h, int stride_w, int pad_h, int pad_w,
-                                     int dilation_h, int dilation_w,
-                                     int batch, int splits, uint split_stride) {
+                                     __global float *restrict dw, uint dw_offset, int in_h,
+                                     int in_w, int in_c, int out_h, int out_w, int k_total,
+                                     int window_r, int window_s, int groups, int stride_h,
+                                     int stride_w, int pad_h, int pad_w, int dilation_h,
+                                     int dilation_w, int batch, int splits, uint split_stride) {
     const int group_k = k_total / groups, group_c = in_c / groups;
-    const int k_blocks = (group_k + CONV2D_VECTOR - 1) / CONV2D_VECTOR, c_blocks = group_c / CONV2D_BLOCK;
+    const int k_blocks = (group_k + CONV2D_VECTOR - 1) / CONV2D_VECTOR,
+              c_blocks = group_c / CONV2D_BLOCK;
     const int kb = (int)get_global_id(0), cb = (int)get_global_id(1), z = (int)get_global_id(2);
     if (kb >= groups * k_blocks || cb >= c_blocks || z >= window_r * window_s * splits) return;
-    TENSOR(x); TENSOR(dy); TENSOR(dw);
+    TENSOR(x);
+    TENSOR(dy);
+    TENSOR(dw);
     const int split = z / (window_r * window_s), tap = z % (window_r * window_s);
     const int r = tap / window_s, s = tap % window_s;
     const int group = kb / k_blocks, k_local = (kb % k_blocks) * CONV2D_VECTOR;
@@ -201,7 +214,8 @@ __kernel void conv2d_backward_weight(__global const float *restrict x, uint x_of
     /* Output columns whose tap lies inside the row. */
     const int w0 = shift_w < 0 ? (-shift_w + stride_w - 1) / stride_w : 0;
     const int w1 = shift_w >= in_w ? 0 : min(out_w, (in_w - 1 - shift_w) / stride_w + 1);
-    const int n0 = (int)((long)batch * split / splits), n1 = (int)((long)batch * (split + 1) / splits);
+    const int n0 = (int)((long)batch * split / splits),
+              n1 = (int)((long)batch * (split + 1) / splits);
     const int x_step = stride_w * in_c;
 
     vec acc[CONV2D_BLOCK];
@@ -210,11 +224,14 @@ __kernel void conv2d_backward_weight(__global const float *restrict x, uint x_of
         for (int oh = 0; oh < out_h; oh++) {
             const int ih = oh * stride_h + shift_h;
             if (ih < 0 || ih >= in_h) continue;
-            __global const float *xp = x + ((long)((long)n * in_h + ih) * in_w + w0 * stride_w + shift_w) * in_c + c0;
-            __global const float *gp = dy + ((long)((long)n * out_h + oh) * out_w + w0) * k_total + k0;
+            __global const float *xp =
+                x + ((long)((long)n * in_h + ih) * in_w + w0 * stride_w + shift_w) * in_c + c0;
+            __global const float *gp =
+                dy + ((long)((long)n * out_h + oh) * out_w + w0) * k_total + k0;
             for (int ow = w0; ow < w1; ow++, xp += x_step, gp += k_total) {
                 const vec g = load_vec(gp, k_count);
-                _Pragma("unroll") for (int c = 0; c < CONV2D_BLOCK; c++) acc[c] = fma((vec)(xp[c]), g, acc[c]);
+                _Pragma("unroll") for (int c = 0; c < CONV2D_BLOCK; c++) acc[c] =
+                    fma((vec)(xp[c]), g, acc[c]);
             }
         }
     }
@@ -230,16 +247,18 @@ __kernel void conv2d_backward_weight(__global const float *restrict x, uint x_of
 
 /* dw[i] (+)= sum of the splits' partial sums, first split first. A work-item owns 64 elements. */
 __kernel void conv2d_reduce(__global const float *restrict partial, uint partial_offset,
-                            __global float *restrict dw, uint dw_offset,
-                            uint elems, uint splits, uint split_stride) {
+                            __global float *restrict dw, uint dw_offset, uint elems, uint splits,
+                            uint split_stride) {
     const uint begin = (uint)get_global_id(0) * 64;
     if (begin >= elems) return;
-    TENSOR(partial); TENSOR(dw);
+    TENSOR(partial);
+    TENSOR(dw);
     const uint end = min(elems, begin + 64);
     for (uint i = begin; i < end; i += 8) {
         const uint count = min(8u, end - i);
         float8 sum = load8(partial + i, count);
-        for (uint split = 1; split < splits; split++) sum += load8(partial + (size_t)split * split_stride + i, count);
+        for (uint split = 1; split < splits; split++)
+            sum += load8(partial + (size_t)split * split_stride + i, count);
 #if CONV2D_ADD
         sum += load8(dw + i, count);
 #endif
@@ -247,14 +266,15 @@ __kernel void conv2d_reduce(__global const float *restrict partial, uint partial
     }
 }
 
-/* db[k] (+)= sum of dy over all pixels. A work-item owns eight channels; sums of 256 pixels are added up, so that
- * the error does not grow with the batch. */
+/* db[k] (+)= sum of dy over all pixels. A work-item owns eight channels; sums of 256 pixels are
+ * added up, so that the error does not grow with the batch. */
 __kernel void conv2d_backward_bias(__global const float *restrict dy, uint dy_offset,
-                                   __global float *restrict db, uint db_offset,
-                                   uint pixels, uint k_total) {
+                                   __global float *restrict db, uint db_offset, uint pixels,
+                                   uint k_total) {
     const uint k0 = (uint)get_global_id(0) * 8;
     if (k0 >= k_total) return;
-    TENSOR(dy); TENSOR(db);
+    TENSOR(dy);
+    TENSOR(db);
     const uint count = min(8u, k_total - k0);
     float8 total = (float8)(0.0f);
     for (uint p = 0; p < pixels; p += 256) {

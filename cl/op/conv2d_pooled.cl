@@ -3,10 +3,10 @@
  * The weight gradient from a block-mean map m of the input (METHODS B.3) needs no expansion of m:
  *
  *   dw[r,s,c,k] = sum_{n,by,bx} m[n,by,bx,c] * S_rs[n,by,bx,k]
- *   S_rs[n,by,bx,k] = sum of dy[n,oh,ow,k] over the outputs whose tap (r, s) falls into block (by, bx)
+ *   S_rs[n,by,bx,k] = sum of dy[n,oh,ow,k] over outputs whose tap (r, s) falls into block (by, bx)
  *
- * This kernel makes S for one tap; the sum over blocks is conv2d_backward_weight with a 1x1 window. A work-item
- * owns eight output channels of CONV2D_POOLED_CHUNK blocks.
+ * This kernel makes S for one tap; the sum over blocks is conv2d_backward_weight with a 1x1 window.
+ * A work-item owns eight output channels of CONV2D_POOLED_CHUNK blocks.
  */
 
 /* Blocks of one work-item. */
@@ -14,21 +14,24 @@
 #define CONV2D_POOLED_CHUNK 16
 #endif
 
-/* The first output whose tap lies at or behind `edge`: ceil((edge - shift) / stride), at least 0. */
+/* The first output whose tap lies at or behind `edge`: ceil((edge - shift) / stride), at least 0.
+ *  */
 static inline int first_output(int edge, int shift, int stride) {
     const int distance = edge - shift;
     return distance <= 0 ? 0 : (distance + stride - 1) / stride;
 }
 
 __kernel void conv2d_pooled_gradient(__global const float *restrict dy, uint dy_offset,
-                                     __global float *restrict sums, uint sums_offset,
-                                     int in_h, int in_w, int out_h, int out_w, int k_total,
-                                     int stride_h, int stride_w, int shift_h, int shift_w,
-                                     int window, int blocks_h, int blocks_w, int batch) {
+                                     __global float *restrict sums, uint sums_offset, int in_h,
+                                     int in_w, int out_h, int out_w, int k_total, int stride_h,
+                                     int stride_w, int shift_h, int shift_w, int window,
+                                     int blocks_h, int blocks_w, int batch) {
     const int k0 = (int)get_global_id(0) * 8;
-    const int begin = (int)get_global_id(1) * CONV2D_POOLED_CHUNK, blocks = batch * blocks_h * blocks_w;
+    const int begin = (int)get_global_id(1) * CONV2D_POOLED_CHUNK,
+              blocks = batch * blocks_h * blocks_w;
     if (k0 >= k_total || begin >= blocks) return;
-    TENSOR(dy); TENSOR(sums);
+    TENSOR(dy);
+    TENSOR(sums);
     const uint count = (uint)min(8, k_total - k0);
     const int end = min(blocks, begin + CONV2D_POOLED_CHUNK);
     for (int i = begin; i < end; i++) {
@@ -40,7 +43,8 @@ __kernel void conv2d_pooled_gradient(__global const float *restrict dy, uint dy_
         float8 sum = (float8)(0.0f);
         for (int oh = oh0; oh < oh1; oh++)
             for (int ow = ow0; ow < ow1; ow++)
-                sum += load8(dy + ((long)((long)n * out_h + oh) * out_w + ow) * k_total + k0, count);
+                sum +=
+                    load8(dy + ((long)((long)n * out_h + oh) * out_w + ow) * k_total + k0, count);
         store8(sum, sums + (long)i * k_total + k0, count);
     }
 }

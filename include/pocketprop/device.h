@@ -3,8 +3,8 @@
  *     pp_device *device = NULL;
  *     if (pp_device_open(engine, NULL, NULL, &device) != PP_OK) puts(pp_engine_error(engine));
  *
- * OpenCL 1.2 core is enough; no extension is needed. A device holds its context, its one in-order queue and
- * its built programs; plans and sessions of one device share them.
+ * OpenCL 1.2 core is enough; no extension is needed. A device holds its context, its one in-order
+ * queue and its built programs; plans and sessions of one device share them.
  */
 #ifndef POCKETPROP_DEVICE_H
 #define POCKETPROP_DEVICE_H
@@ -28,14 +28,15 @@ typedef enum pp_device_type {
     PP_DEVICE_OTHER
 } pp_device_type;
 
-/* As the driver reports it, tightened by POCKETPROP_LIMITS. Texts are cut to fit, never unterminated. */
+/* As the driver reports it, tightened by POCKETPROP_LIMITS. Texts are cut to fit, never
+ * unterminated. */
 typedef struct pp_device_info {
     uint32_t index; /* counts over all platforms, in the loader's order */
     pp_device_type type;
     char name[128];
     char vendor[128];
     char platform[128];
-    char version[64];        /* e.g. "OpenCL 3.0 PoCL HSTR: ..." */
+    char version[64]; /* e.g. "OpenCL 3.0 PoCL HSTR: ..." */
     char driver_version[64];
     uint32_t compute_units;
     uint64_t memory_bytes;
@@ -49,15 +50,17 @@ typedef struct pp_device_info {
     char profile[64]; /* the profile that matches */
 } pp_device_info;
 
-/* Fills up to `capacity` entries (`infos` may be NULL when it is 0); *count_out is the number there are.
- * No platform and no device is no error here: *count_out is 0. */
-pp_status pp_device_list(pp_engine *engine, pp_device_info *infos, size_t capacity, size_t *count_out);
+/* Fills up to `capacity` entries (`infos` may be NULL when it is 0); *count_out is the number there
+ * are. No platform and no device is no error here: *count_out is 0. */
+pp_status pp_device_list(pp_engine *engine, pp_device_info *infos, size_t capacity,
+                         size_t *count_out);
 
 /* Program cache and tracing. Zeroed members are the defaults. */
 typedef struct pp_device_options {
-    bool no_cache;         /* neither read nor write the on-disk program cache */
-    const char *cache_dir; /* NULL: POCKETPROP_CACHE_DIR, else $XDG_CACHE_HOME/pocketprop, else ~/.cache/pocketprop */
-    bool profiling;        /* record start and end times of every kernel */
+    bool no_cache; /* neither read nor write the on-disk program cache */
+    /* NULL: POCKETPROP_CACHE_DIR, else $XDG_CACHE_HOME/pocketprop, else ~/.cache/pocketprop. */
+    const char *cache_dir;
+    bool profiling; /* record start and end times of every kernel */
 } pp_device_options;
 
 /* `selector`: NULL (the first GPU, else the first device), an index ("0"), a type ("gpu", "cpu",
@@ -73,11 +76,11 @@ const pp_device_info *pp_device_describe(const pp_device *device);
 
 /* Counters since the device was opened. */
 typedef struct pp_device_counters {
-    uint64_t live_buffer_bytes;  /* device memory held now */
-    uint64_t peak_buffer_bytes;  /* the most ever held */
+    uint64_t live_buffer_bytes; /* device memory held now */
+    uint64_t peak_buffer_bytes; /* the most ever held */
     uint64_t buffers_created;
-    uint64_t programs_built;     /* from source */
-    uint64_t programs_loaded;    /* from the on-disk cache */
+    uint64_t programs_built;  /* from source */
+    uint64_t programs_loaded; /* from the on-disk cache */
     uint64_t kernels_enqueued;
 } pp_device_counters;
 void pp_device_read_counters(const pp_device *device, pp_device_counters *counters_out);

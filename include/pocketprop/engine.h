@@ -5,9 +5,9 @@
  *     ...
  *     pp_engine_destroy(engine);
  *
- * There is no global state: two engines in one process do not know of each other. One engine, and whatever
- * was created from it, is used from one thread at a time. Parents outlive children: destroy sessions before
- * plans, plans before graphs, and everything before the engine.
+ * There is no global state: two engines in one process do not know of each other. One engine, and
+ * whatever was created from it, is used from one thread at a time. Parents outlive children:
+ * destroy sessions before plans, plans before graphs, and everything before the engine.
  */
 #ifndef POCKETPROP_ENGINE_H
 #define POCKETPROP_ENGINE_H
@@ -26,8 +26,9 @@ extern "C" {
 
 typedef struct pp_engine pp_engine;
 
-/* Where host memory comes from. `allocate` returns memory aligned for any C type, or NULL; `release`
- * accepts what `allocate` returned and never NULL. A background thread of a pp_loader calls neither. */
+/* Where host memory comes from. `allocate` returns memory aligned for any C type, or NULL;
+ * `release` accepts what `allocate` returned and never NULL. A background thread of a pp_loader
+ * calls neither. */
 typedef struct pp_allocator {
     void *(*allocate)(void *user, size_t bytes);
     void (*release)(void *user, void *memory);
@@ -53,8 +54,8 @@ pp_status pp_engine_create(const pp_engine_options *options, pp_engine **engine_
 /* Accepts NULL. Everything created from the engine must be gone. */
 void pp_engine_destroy(pp_engine *engine);
 
-/* The sentence that belongs to the last failure: what was found, where, what was expected. Borrowed; valid
- * until the next failing call. "" when nothing has failed yet. */
+/* The sentence that belongs to the last failure: what was found, where, what was expected.
+ * Borrowed; valid until the next failing call. "" when nothing has failed yet. */
 const char *pp_engine_error(const pp_engine *engine);
 
 /* Host allocations made through this engine so far, ever. A training step adds none (session.h). */

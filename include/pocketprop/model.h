@@ -4,11 +4,11 @@
  *     pp_model_build(engine, "resnet20", NULL, &graph);
  *
  * Names and sources:
- *   lenet                       LeCun et al. 1998, with ReLU and max-pooling; 28x28x1 (any input from 12x12)
+ *   lenet                       LeCun et al. 1998, with ReLU and max-pooling; 28x28x1, any from 12x12
  *   lenet-bn                    the same with batch-norm behind each convolution
  *   resnet8-digits              a three-stage residual network for 8x8x1 digits
- *   resnet20/32/44/56/110       CIFAR ResNets of He et al. 2016, post-activation, option-A shortcuts; 32x32x3
- *   preresnet164/254/488/1001   pre-activation bottleneck ResNets as METHODS A.6 and A.7 count them; 32x32x3
+ *   resnet20/32/44/56/110       CIFAR ResNets of He et al. 2016, post-activation, option A; 32x32x3
+ *   preresnet164/254/488/1001   pre-activation bottlenecks of Chakrabarti & Moseley 2019; 32x32x3
  *   resnet18/34/50              torchvision's layout and names; 224x224x3, 1000 classes
  */
 #ifndef POCKETPROP_MODEL_H
@@ -28,8 +28,9 @@ typedef struct pp_model_options {
     float dropout; /* in front of the classifier */
 } pp_model_options;
 
-/* Builds the named network with a softmax cross-entropy loss. `options` may be NULL. The caller owns
- * *graph_out. PP_ERROR_INVALID_ARGUMENT: no such model (the message lists them); PP_ERROR_SHAPE. */
+/* Builds the named network with a softmax cross-entropy loss. `options` may be NULL. The caller
+ * owns *graph_out. PP_ERROR_INVALID_ARGUMENT: no such model (the message lists them);
+ * PP_ERROR_SHAPE. */
 pp_status pp_model_build(pp_engine *engine, const char *name, const pp_model_options *options,
                          pp_graph **graph_out);
 

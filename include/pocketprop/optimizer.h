@@ -4,8 +4,9 @@
  *     pp_schedule schedule = {.kind = PP_SCHEDULE_COSINE, .base = 0.1f, .total_steps = 1000};
  *     float rate = pp_schedule_rate(&schedule, step);
  *
- * Update rules follow PyTorch's formulas. Weight decay applies to convolution and dense weights only, unless
- * `decay_all` is set. The optimizer is part of the plan, because its moments take memory.
+ * Update rules follow PyTorch's formulas. Weight decay applies to convolution and dense weights
+ * only, unless `decay_all` is set. The optimizer is part of the plan, because its moments take
+ * memory.
  */
 #ifndef POCKETPROP_OPTIMIZER_H
 #define POCKETPROP_OPTIMIZER_H
@@ -19,7 +20,11 @@
 extern "C" {
 #endif
 
-typedef enum pp_optimizer_kind { PP_OPTIMIZER_SGD, PP_OPTIMIZER_ADAM, PP_OPTIMIZER_ADAMW } pp_optimizer_kind;
+typedef enum pp_optimizer_kind {
+    PP_OPTIMIZER_SGD,
+    PP_OPTIMIZER_ADAM,
+    PP_OPTIMIZER_ADAMW
+} pp_optimizer_kind;
 
 typedef struct pp_optimizer {
     pp_optimizer_kind kind;
@@ -29,22 +34,29 @@ typedef struct pp_optimizer {
     float epsilon;      /* Adam: 0 stands for 1e-8 */
     float weight_decay; /* L2 for SGD and Adam, decoupled for AdamW (Loshchilov & Hutter 2019) */
     bool decay_all;     /* biases and batch-norm's gamma and beta too */
-    float clip_norm;    /* scale gradients so that their global L2 norm is at most this; 0: off. Keeps every
-                           gradient until the end of the step. */
+    /* Scale gradients so that their global L2 norm is at most this; 0: off. Keeps every gradient
+     * until the end of the step. */
+    float clip_norm;
 } pp_optimizer;
 
 /* "sgd", "adam", "adamw". False: no such name. */
 bool pp_optimizer_kind_read(const char *name, pp_optimizer_kind *kind_out);
 
-typedef enum pp_schedule_kind { PP_SCHEDULE_CONSTANT, PP_SCHEDULE_STEP, PP_SCHEDULE_COSINE } pp_schedule_kind;
+typedef enum pp_schedule_kind {
+    PP_SCHEDULE_CONSTANT,
+    PP_SCHEDULE_STEP,
+    PP_SCHEDULE_COSINE
+} pp_schedule_kind;
 
 typedef struct pp_schedule {
     pp_schedule_kind kind;
     float base;            /* the rate after warm-up */
     uint64_t total_steps;  /* cosine reaches 0 here */
     uint64_t warmup_steps; /* linear from base/warmup_steps to base */
-    uint64_t step_every;   /* PP_SCHEDULE_STEP: multiply by `gamma` every so many steps; 0: at 1/2 and 3/4 */
-    float gamma;           /* 0 stands for 0.1 */
+    uint64_t
+        /* PP_SCHEDULE_STEP: multiply by `gamma` every so many steps; 0: at 1/2 and 3/4 */
+        step_every;
+    float gamma; /* 0 stands for 0.1 */
 } pp_schedule;
 
 /* "constant", "step", "cosine". */

@@ -6,8 +6,8 @@
  *     pp_plan_summary summary;
  *     pp_plan_summarize(plan, &summary);           // summary.peak_bytes
  *
- * A plan is immutable and needs no device. It holds the steps (forward, backward, update), the stored form
- * of every activation that backward needs, and a place in the arena for every value.
+ * A plan is immutable and needs no device. It holds the steps (forward, backward, update), the
+ * stored form of every activation that backward needs, and a place in the arena for every value.
  *
  * Policies. Each saved value has a kind, and `codec` names a policy that gives every kind a codec:
  *
@@ -20,9 +20,9 @@
  *                ... that no stored code can reproduce          signmask in every policy
  *   index        the place of each maximum of a max-pool        argmax   in every policy
  *
- * A "view" costs nothing: it is decoded from another stored code (METHODS: one code for x-hat, mask and
- * convolution input). `overrides` change a kind ("@activation") or the values of nodes whose name matches a
- * pattern with * and ? ("layer1.*"); the last match wins.
+ * A "view" costs nothing: it is decoded from another stored code (METHODS: one code for x-hat, mask
+ * and convolution input). `overrides` change a kind ("@activation") or the values of nodes whose
+ * name matches a pattern with * and ? ("layer1.*"); the last match wins.
  */
 #ifndef POCKETPROP_PLAN_H
 #define POCKETPROP_PLAN_H
@@ -39,7 +39,8 @@ typedef struct pp_plan pp_plan;
 
 typedef struct pp_codec_override {
     const char *pattern; /* "@kind" or a node-name pattern */
-    const char *codec;   /* "raw", "half", "norm:4", "norm:4,clip=3", "avgpool:2", "signmask", "view" */
+    /* "raw", "half", "norm:4", "norm:4,clip=3", "avgpool:2", "signmask", "view" */
+    const char *codec;
 } pp_codec_override;
 
 typedef struct pp_plan_options {
@@ -53,10 +54,11 @@ typedef struct pp_plan_options {
 } pp_plan_options;
 
 /* Borrows graph and profile only during the call. The caller owns *plan_out.
- * PP_ERROR_INVALID_ARGUMENT: batch 0, unknown codec or pattern without effect; PP_ERROR_SHAPE: a shape that
- * does not work out; PP_ERROR_OUT_OF_MEMORY: one value is larger than the device's largest allocation. */
-pp_status pp_plan_create(const pp_graph *graph, const pp_profile *profile, const pp_plan_options *options,
-                         pp_plan **plan_out);
+ * PP_ERROR_INVALID_ARGUMENT: batch 0, unknown codec or pattern without effect; PP_ERROR_SHAPE: a
+ * shape that does not work out; PP_ERROR_OUT_OF_MEMORY: one value is larger than the device's
+ * largest allocation. */
+pp_status pp_plan_create(const pp_graph *graph, const pp_profile *profile,
+                         const pp_plan_options *options, pp_plan **plan_out);
 void pp_plan_destroy(pp_plan *plan); /* accepts NULL */
 
 typedef enum pp_memory_class {
@@ -77,21 +79,23 @@ typedef struct pp_plan_summary {
     size_t peak_bytes;        /* what a session allocates on the device, all of it */
     size_t lower_bound_bytes; /* the largest sum of bytes live in one step */
     size_t class_bytes[PP_MEMORY_CLASS_COUNT]; /* live at the step of the largest sum */
-    size_t peak_step;         /* the number of that step */
-    const char *peak_step_name; /* borrowed, e.g. "layer1.0.conv1 backward weight" */
-    size_t saved_raw_bytes;   /* the float32 tensors a framework keeps for backward (METHODS B.4) */
+    size_t peak_step;                          /* the number of that step */
+    const char *peak_step_name;                /* borrowed, e.g. "layer1.0.conv1 backward weight" */
+    size_t saved_raw_bytes; /* the float32 tensors a framework keeps for backward (METHODS B.4) */
     size_t saved_stored_bytes; /* what this plan keeps in their place */
-    size_t parameter_elems;   /* trainable */
-    size_t chunk_count;       /* device allocations */
+    size_t parameter_elems;    /* trainable */
+    size_t chunk_count;        /* device allocations */
 } pp_plan_summary;
 void pp_plan_summarize(const pp_plan *plan, pp_plan_summary *summary_out);
 
-/* One row per placed value. `raw_bytes` is its size in float32; `codec` is "" where nothing was encoded. */
+/* One row per placed value. `raw_bytes` is its size in float32; `codec` is "" where nothing was
+ * encoded. */
 typedef struct pp_plan_row {
     const char *name; /* borrowed, as all texts here */
     pp_memory_class memory_class;
     const char *codec;
-    const char *kind;  /* of a saved value: "normalised", "activation", "input", "mask", "index", "statistics"; else "" */
+    /* Of a saved value: "normalised", "activation", "input", "mask", "index", "statistics". */
+    const char *kind;
     const char *views; /* what backward reads from it, e.g. "x-hat mask value" */
     size_t raw_bytes, stored_bytes;
     size_t first_step, last_step;
@@ -106,8 +110,8 @@ const char *pp_plan_step_name(const pp_plan *plan, size_t step);
 /* The live bytes of each step, for drawing; `index` below step_count. */
 size_t pp_plan_live_bytes(const pp_plan *plan, size_t step);
 
-/* Parameters and running statistics, in graph order. Element order is the device's: convolution weights are
- * [kernel_h, kernel_w, in_channels/groups, out_channels], dense weights [in, out]. */
+/* Parameters and running statistics, in graph order. Element order is the device's: convolution
+ * weights are [kernel_h, kernel_w, in_channels/groups, out_channels], dense weights [in, out]. */
 typedef struct pp_parameter_info {
     const char *name; /* "conv1.weight", "bn1.running_mean" */
     uint32_t extents[4];

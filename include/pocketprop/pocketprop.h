@@ -1,7 +1,8 @@
-/* pocketprop.h: the core's whole public API: train convolutional networks through OpenCL from one planned arena.
+/* pocketprop.h: the core's whole public API: train convolutional networks through OpenCL from one
+ * planned arena.
  *
- * Reading order: engine.h, graph.h, model.h, profile.h, plan.h, device.h, session.h, optimizer.h. Data sets
- * and image files are a library of their own: data.h. examples/ holds short programs.
+ * Reading order: engine.h, graph.h, model.h, profile.h, plan.h, device.h, session.h, optimizer.h.
+ * Data sets and image files are a library of their own: data.h. examples/ holds short programs.
  */
 #ifndef POCKETPROP_POCKETPROP_H
 #define POCKETPROP_POCKETPROP_H

@@ -8,8 +8,9 @@
  *     pp_metrics metrics;
  *     pp_session_read_metrics(session, &metrics);   // the only call that waits for the device
  *
- * Creating a session allocates the plan's whole arena, builds the programs and prepares every launch. A step
- * then allocates nothing on host or device; it enqueues the prepared launches and returns.
+ * Creating a session allocates the plan's whole arena, builds the programs and prepares every
+ * launch. A step then allocates nothing on host or device; it enqueues the prepared launches and
+ * returns.
  */
 #ifndef POCKETPROP_SESSION_H
 #define POCKETPROP_SESSION_H
@@ -27,50 +28,54 @@ typedef struct pp_session_options {
     uint64_t seed; /* of the initial weights and of dropout */
 } pp_session_options;
 
-/* The caller owns *session_out; device and plan must outlive it. `profile` must be the plan's (its tunables
- * are compiled into the kernels) and is borrowed during the call. `options` may be NULL.
+/* The caller owns *session_out; device and plan must outlive it. `profile` must be the plan's (its
+ * tunables are compiled into the kernels) and is borrowed during the call. `options` may be NULL.
  * PP_ERROR_OUT_OF_MEMORY, PP_ERROR_DEVICE (with the build log where there is one). */
 pp_status pp_session_create(pp_device *device, const pp_plan *plan, const pp_profile *profile,
                             const pp_session_options *options, pp_session **session_out);
 void pp_session_destroy(pp_session *session); /* waits for the device; accepts NULL */
 
-/* One batch in host memory, borrowed. `count` may be less than the plan's batch in evaluate and predict,
- * never in step. The memory must stay as it is until the second next call with a batch, or until a call
- * that waits. */
+/* One batch in host memory, borrowed. `count` may be less than the plan's batch in evaluate and
+ * predict, never in step. The memory must stay as it is until the second next call with a batch, or
+ * until a call that waits. */
 typedef struct pp_batch {
-    const float *inputs;    /* [count, height, width, channels] */
-    const int32_t *labels;  /* [count], for softmax cross entropy */
-    const float *targets;   /* [count, ...], for the mean squared error */
+    const float *inputs;   /* [count, height, width, channels] */
+    const int32_t *labels; /* [count], for softmax cross entropy */
+    const float *targets;  /* [count, ...], for the mean squared error */
     uint32_t count;
 } pp_batch;
 
 /* Forward, backward and, on the last micro-step of an accumulation, update. */
 pp_status pp_session_step(pp_session *session, const pp_batch *batch, float learning_rate);
 
-/* Forward in inference mode (running statistics, no dropout); loss and hits are added to the metrics. */
+/* Forward in inference mode (running statistics, no dropout); loss and hits are added to the
+ * metrics. */
 pp_status pp_session_evaluate(pp_session *session, const pp_batch *batch);
 
-/* Forward in inference mode; writes the loss's input, [count, channels of it], to `outputs`. Waits. */
+/* Forward in inference mode; writes the loss's input, [count, channels of it], to `outputs`.
+ * Waits. */
 pp_status pp_session_predict(pp_session *session, const pp_batch *batch, float *outputs);
 
 /* Sums since the last reset; divide by `count`. Reading waits for the device. */
 typedef struct pp_metrics {
-    double loss_sum; /* of the samples' losses */
+    double loss_sum;  /* of the samples' losses */
     uint64_t correct; /* samples whose largest logit is the label's */
-    uint64_t count;  /* samples */
+    uint64_t count;   /* samples */
 } pp_metrics;
 pp_status pp_session_read_metrics(pp_session *session, pp_metrics *metrics_out);
 pp_status pp_session_reset_metrics(pp_session *session);
 
-/* Parameters and running statistics by their number in the plan (pp_plan_read_parameter gives name, order
- * and size). `elem_count` must be the parameter's. Both wait. */
-pp_status pp_session_read_parameter(pp_session *session, size_t index, float *values, size_t elem_count);
+/* Parameters and running statistics by their number in the plan (pp_plan_read_parameter gives name,
+ * order and size). `elem_count` must be the parameter's. Both wait. */
+pp_status pp_session_read_parameter(pp_session *session, size_t index, float *values,
+                                    size_t elem_count);
 pp_status pp_session_write_parameter(pp_session *session, size_t index, const float *values,
                                      size_t elem_count);
 
-/* The gradient that the last step left, for tests and experiments: only plans that keep gradients to the
- * end of the step have it (clip_norm or accumulate). PP_ERROR_UNSUPPORTED otherwise. */
-pp_status pp_session_read_gradient(pp_session *session, size_t index, float *values, size_t elem_count);
+/* The gradient that the last step left, for tests and experiments: only plans that keep gradients
+ * to the end of the step have it (clip_norm or accumulate). PP_ERROR_UNSUPPORTED otherwise. */
+pp_status pp_session_read_gradient(pp_session *session, size_t index, float *values,
+                                   size_t elem_count);
 
 /* Waits until the device has done everything that was enqueued. */
 pp_status pp_session_finish(pp_session *session);

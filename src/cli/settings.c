@@ -47,8 +47,8 @@ const cli_group cli_plan_options = {
         {"batch", "N", "samples per step", CLI_COUNT, .offset = offsetof(cli_settings, batch),
          .least = 1, .most = 1048576},
         {"profile", "NAME|PATH",
-         "the device family's numbers: default, pocl-cpu, mali, adreno, intel, discrete, or a "
-         "file; without it the one that matches the device, or default",
+         "the device family's numbers, by name or from a file; an unknown name lists the shipped "
+         "ones; without it the one that matches the device, or default",
          CLI_TEXT, .offset = offsetof(cli_settings, profile)},
         {0}}};
 

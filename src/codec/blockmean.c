@@ -1,5 +1,6 @@
-/* blockmean: the codec avgpool:W, means over blocks of W x W pixels (formulas: cl/codec/blockmean.cl). The weight
- * gradient is taken from the means themselves, which equals expanding them first (METHODS B.3). */
+/* blockmean: the codec avgpool:W, means over blocks of W x W pixels (formulas:
+ * cl/codec/blockmean.cl). The weight gradient is taken from the means themselves, which equals
+ * expanding them first (METHODS B.3). */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,8 +24,8 @@ static void print(const pp__coding *coding, char *text, size_t capacity) {
 
 /* Blocks of one image, the short ones at the border included. */
 static pp__shape block_shape(const pp__coding *coding, pp__shape shape) {
-    return (pp__shape){shape.n, pp__divide_up(shape.h, coding->window), pp__divide_up(shape.w, coding->window),
-                       shape.c};
+    return (pp__shape){shape.n, pp__divide_up(shape.h, coding->window),
+                       pp__divide_up(shape.w, coding->window), shape.c};
 }
 
 static size_t stored_bytes(const pp__coding *coding, pp__shape shape) {
@@ -57,8 +58,8 @@ static pp_status encode(const pp__stored *stored, pp__ref value, pp__stream *str
     return cover(&l, pp__shape_pixels(blocks), blocks.c);
 }
 
-static pp_status decode(const pp__stored *stored, uint32_t first_image, uint32_t image_count, pp__ref value,
-                        pp__stream *stream) {
+static pp_status decode(const pp__stored *stored, uint32_t first_image, uint32_t image_count,
+                        pp__ref value, pp__stream *stream) {
     const pp__shape blocks = block_shape(&stored->coding, stored->shape);
     pp__launch l;
     pp__launch_begin(&l, stream, "codec/blockmean", "blockmean_decode");

@@ -1,8 +1,8 @@
 /* The codec table: how a saved value is stored. Compiles without OpenCL.
  *
- * A codec is one file and one constant table at its end. Kernels get at the stored form through functions of
- * fixed names that the codec's cl file defines (cl/codec/README.md), so an operator's kernel works with every
- * codec by putting that file in front of its own.
+ * A codec is one file and one constant table at its end. Kernels get at the stored form through
+ * functions of fixed names that the codec's cl file defines (cl/codec/README.md), so an operator's
+ * kernel works with every codec by putting that file in front of its own.
  */
 #ifndef PP_CODEC_CODEC_H
 #define PP_CODEC_CODEC_H
@@ -38,8 +38,8 @@ typedef struct pp__coding {
     float clip;             /* norm: the range in standard deviations */
 } pp__coding;
 
-/* One stored code as a kernel sees it. For a normalised subject the channel tensors say how x-hat becomes the
- * activation: y = gamma * x-hat + beta, then ReLU if `relu`. */
+/* One stored code as a kernel sees it. For a normalised subject the channel tensors say how x-hat
+ * becomes the activation: y = gamma * x-hat + beta, then ReLU if `relu`. */
 typedef struct pp__stored {
     pp__coding coding;
     pp__subject subject;
@@ -53,28 +53,31 @@ typedef struct pp__stored {
 struct pp__codec {
     const char *name;
     const char *file; /* below cl/, "codec/norm": the functions that kernels call */
-    /* Reads the parameters behind the name ("4,clip=3"; "" for none) into *coding; false when they make no
-     * sense, with what was expected in *expected_out. */
+    /* Reads the parameters behind the name ("4,clip=3"; "" for none) into *coding; false when they
+     * make no sense, with what was expected in *expected_out. */
     bool (*read)(const char *parameters, pp__coding *coding, const char **expected_out);
     void (*print)(const pp__coding *coding, char *text, size_t capacity);
-    /* Exact bytes for a value of this shape: the planner's only formula, and the bound of every write. */
+    /* Exact bytes for a value of this shape: the planner's only formula, and the bound of every
+     * write. */
     size_t (*stored_bytes)(const pp__coding *coding, pp__shape shape);
     /* Defines that the codec's cl file needs. */
     void (*define)(const pp__coding *coding, pp__launch *launch);
-    /* Records the encoding of a whole float32 activation. NULL: an operator's kernel writes the code. */
+    /* Records the encoding of a whole float32 activation. NULL: an operator's kernel writes the
+     * code. */
     pp_status (*encode)(const pp__stored *stored, pp__ref value, pp__stream *stream);
-    /* Records the decoding of images first..first+count-1 into float32 at `value` (VIEW_VALUE only). NULL:
-     * the value is never decoded. */
-    pp_status (*decode)(const pp__stored *stored, uint32_t first_image, uint32_t image_count, pp__ref value,
-                        pp__stream *stream);
-    uint32_t views[3];   /* by subject: the views it offers, a sum of pp__view */
+    /* Records the decoding of images first..first+count-1 into float32 at `value` (VIEW_VALUE
+     * only). NULL: the value is never decoded. */
+    pp_status (*decode)(const pp__stored *stored, uint32_t first_image, uint32_t image_count,
+                        pp__ref value, pp__stream *stream);
+    uint32_t views[3]; /* by subject: the views it offers, a sum of pp__view */
     bool lossy;
     bool uses_random;
-    bool stores_itself;  /* the code is the float32 tensor itself, kept alive: nothing is encoded */
-    bool pooled;         /* a block-mean map: convolutions take their weight gradient in the pooled domain */
+    bool stores_itself; /* the code is the float32 tensor itself, kept alive: nothing is encoded */
+    bool pooled; /* a block-mean map: convolutions take their weight gradient from the means */
 };
 
-/* Reads "norm:4,clip=3". PP_ERROR_INVALID_ARGUMENT: one line with what was found and what there is. */
+/* Reads "norm:4,clip=3". PP_ERROR_INVALID_ARGUMENT: one line with what was found and what there
+ * is. */
 pp_status pp__coding_read(pp_engine *engine, const char *text, pp__coding *coding_out);
 enum { PP__CODING_TEXT = 48 };
 void pp__coding_print(const pp__coding *coding, char text[PP__CODING_TEXT]); /* "" for none */
@@ -85,11 +88,12 @@ const pp__codec *pp__codec_find(const char *name);
 /* Bytes of `shape` stored with `coding`. */
 size_t pp__coding_bytes(const pp__coding *coding, pp__shape shape);
 
-/* Puts the codec's functions in front of a kernel that reads or writes `stored`, with its defines, and
- * appends nothing: the operator appends the tensors in its kernel's order. */
+/* Puts the codec's functions in front of a kernel that reads or writes `stored`, with its defines,
+ * and appends nothing: the operator appends the tensors in its kernel's order. */
 void pp__stored_prefix(const pp__stored *stored, pp__launch *launch);
 
-/* Appends code, statistics, gamma, beta: the four pairs that every kernel reading a stored code takes. */
+/* Appends code, statistics, gamma, beta: the four pairs that every kernel reading a stored code
+ * takes. */
 void pp__stored_arguments(const pp__stored *stored, pp__launch *launch);
 
 /* True when float32 VIEW_VALUE lies in memory as it is, so that no decoding is needed. */

@@ -1,5 +1,6 @@
-/* norm: sign-preserving fixed point on batch-norm's x-hat (METHODS A.10; formulas and layout: cl/codec/norm.cl).
- * One code gives x-hat for batch-norm, the ReLU's mask, and the next layer's input. */
+/* norm: sign-preserving fixed point on batch-norm's x-hat (METHODS A.10; formulas and layout:
+ * cl/codec/norm.cl). One code gives x-hat for batch-norm, the ReLU's mask, and the next layer's
+ * input. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,9 @@
 #include "util/size.h"
 
 /* The clip that minimises the error on N(0,1), by bits (METHODS A.9). */
-static float default_clip(uint32_t bits) { return bits == 8 ? 3.84f : 2.69f; }
+static float default_clip(uint32_t bits) {
+    return bits == 8 ? 3.84f : 2.69f;
+}
 
 /* "4", "8", "4,clip=3". */
 static bool read(const char *parameters, pp__coding *coding, const char **expected_out) {

@@ -3,8 +3,8 @@
 #include "profile/profile.h"
 #include "util/size.h"
 
-pp_status pp__batchnorm_decode(const pp__stored *stored, uint32_t first_image, uint32_t image_count, pp__ref value,
-                               pp__stream *stream) {
+pp_status pp__batchnorm_decode(const pp__stored *stored, uint32_t first_image, uint32_t image_count,
+                               pp__ref value, pp__stream *stream) {
     uint32_t chunk = pp__profile_u32(pp__stream_profile(stream), "common.chunk");
     uint32_t image_pixels = stored->shape.h * stored->shape.w, pixels = image_count * image_pixels;
     bool gives_mask = stored->coding.codec->views[PP__SUBJECT_NORMALISED] & PP__VIEW_MASK;

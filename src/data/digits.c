@@ -11,8 +11,8 @@
  * 0 to 16), then the label. */
 enum { SIDE = 8, PIXELS = SIDE * SIDE, TOTAL = 1797 };
 
-/* Every fifth row, the first included, is a test sample: the rows are ordered by writer, so that both splits hold every
- * writer. */
+/* Every fifth row, the first included, is a test sample: the rows are ordered by writer, so that
+ * both splits hold every writer. */
 enum { TEST_EVERY = 5, TEST = (TOTAL + TEST_EVERY - 1) / TEST_EVERY };
 
 static const char digits[TOTAL][PIXELS + 2] = {

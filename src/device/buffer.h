@@ -8,10 +8,11 @@
 pp_status pp__memory_create(pp_device *device, size_t bytes, pp__memory **memory_out);
 void pp__memory_destroy(pp__memory *memory); /* accepts NULL */
 
-/* Enqueues a write and does not wait: `bytes` at `from` must stay as they are until the device is waited
- * for, or until pp__device_wait_write with the returned ticket. Tickets count up from 1; the device keeps
- * the events of the last few. */
-pp_status pp__write(pp_device *device, pp__ref to, const void *from, size_t bytes, uint64_t *ticket_out);
+/* Enqueues a write and does not wait: `bytes` at `from` must stay as they are until the device is
+ * waited for, or until pp__device_wait_write with the returned ticket. Tickets count up from 1; the
+ * device keeps the events of the last few. */
+pp_status pp__write(pp_device *device, pp__ref to, const void *from, size_t bytes,
+                    uint64_t *ticket_out);
 pp_status pp__wait_write(pp_device *device, uint64_t ticket);
 
 /* Blocking transfers. */

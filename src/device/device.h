@@ -32,8 +32,8 @@ struct pp_device {
     struct pp__program *programs; /* a list, the latest first */
     pp__source_text *extra_texts; /* kernel files from outside the library, borrowed */
     size_t extra_text_count, extra_text_capacity;
-    char *cache_dir; /* NULL: no on-disk program cache */
-    struct pp__memory placeholder; /* marks the arguments of empty refs; it has no buffer */
+    char *cache_dir;                    /* NULL: no on-disk program cache */
+    struct pp__memory placeholder;      /* marks the arguments of empty refs; it has no buffer */
     cl_event writes[PP__DEVICE_WRITES]; /* of ticket t at t % PP__DEVICE_WRITES */
     uint64_t last_ticket;
 };

@@ -182,7 +182,8 @@ static void make_options(pp__launch *launch, char options[OPTIONS_CAPACITY]) {
         add_profile_defines(launch, stem_of(launch->files[i]), options);
 }
 
-/* What empty refs pass: a buffer that the launch holds anyway, so that they cost no device memory. */
+/* What empty refs pass: a buffer that the launch holds anyway, so that they cost no device
+ * memory. */
 static const pp__memory *any_memory(const pp__launch *launch) {
     const pp__memory *placeholder = &launch->stream->device->placeholder;
     for (size_t i = 0; i < launch->argument_count; i++) {

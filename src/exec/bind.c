@@ -17,7 +17,8 @@ static void bind_stored(const pp_session *session, const pp__saved *saved, pp__s
     if (saved->subject != PP__SUBJECT_NORMALISED) return;
     const pp__plan_node *root = &plan->nodes[saved->node];
     for (size_t s = 0; s < root->save_count; s++)
-        if (root->auxiliary[s] != PP__NONE) stored->statistics = pp__session_ref(session, root->auxiliary[s]);
+        if (root->auxiliary[s] != PP__NONE)
+            stored->statistics = pp__session_ref(session, root->auxiliary[s]);
     stored->gamma = pp__session_ref(session, plan->parameters[root->first_parameter].value);
     stored->beta = pp__session_ref(session, plan->parameters[root->first_parameter + 1].value);
 }
@@ -101,7 +102,8 @@ static pp_status record_clip(const recording *r, const pp__plan_step *step) {
     for (size_t p = 0; p < plan->parameter_count; p++) {
         const pp__plan_parameter *parameter = &plan->parameters[p];
         if (parameter->gradient == PP__NONE) continue;
-        PP_TRY(pp__update_record_squares(r->stream, pp__session_ref(r->session, parameter->gradient),
+        PP_TRY(pp__update_record_squares(r->stream,
+                                         pp__session_ref(r->session, parameter->gradient),
                                          (uint32_t)parameter->elems, squares, count++));
     }
     return pp__update_record_clip(r->stream, squares, count, plan->optimizer.clip_norm,
@@ -123,7 +125,8 @@ static pp_status record_update(const recording *r, const pp__plan_step *step) {
             .elems = (uint32_t)parameter->elems,
             .decayed = parameter->spec.decayed || plan->optimizer.decay_all,
         };
-        PP_TRY(pp__update_record(r->stream, &plan->optimizer, &update, pp__session_ref(session, plan->scalars)));
+        PP_TRY(pp__update_record(r->stream, &plan->optimizer, &update,
+                                 pp__session_ref(session, plan->scalars)));
     }
     return PP_OK;
 }
@@ -135,7 +138,9 @@ static pp_status record_step(const recording *r, const pp__plan_step *step) {
     PP_TRY(pp__stream_label(r->stream, step->name));
     switch (step->kind) {
         case PP__STEP_FORWARD: bind_node(r, step, &b, stored); return op->forward(&b);
-        case PP__STEP_BACKWARD_PARAMETERS: bind_node(r, step, &b, stored); return op->backward_parameters(&b);
+        case PP__STEP_BACKWARD_PARAMETERS:
+            bind_node(r, step, &b, stored);
+            return op->backward_parameters(&b);
         case PP__STEP_BACKWARD: bind_node(r, step, &b, stored); return op->backward(&b);
         case PP__STEP_ENCODE: return record_encode(r, step);
         case PP__STEP_COPY_GRADIENT: return record_copy(r, step);
@@ -165,12 +170,13 @@ static bool in_inference(const pp_plan *plan, const pp__plan_step *step) {
     return step->kind == PP__STEP_FORWARD;
 }
 
-static pp_status record(pp_session *session, const pp_profile *profile, selection *selects, bool training, bool adds,
-                        pp__stream **stream_out) {
+static pp_status record(pp_session *session, const pp_profile *profile, selection *selects,
+                        bool training, bool adds, pp__stream **stream_out) {
     PP_TRY(pp__stream_create(session->device, profile, stream_out));
     recording r = {session, profile, *stream_out, training, adds};
     for (size_t s = 0; s < session->plan->step_count; s++)
-        if (selects(session->plan, &session->plan->steps[s])) PP_TRY(record_step(&r, &session->plan->steps[s]));
+        if (selects(session->plan, &session->plan->steps[s]))
+            PP_TRY(record_step(&r, &session->plan->steps[s]));
     return PP_OK;
 }
 
@@ -179,7 +185,9 @@ pp_status pp__session_record(pp_session *session, const pp_profile *profile) {
     PP_TRY(record(session, profile, in_inference, false, false, &session->inference));
     if (plan->inference) return pp__profile_status(profile);
     PP_TRY(record(session, profile, in_training, true, false, &session->first));
-    if (plan->accumulate > 1) PP_TRY(record(session, profile, in_training, true, true, &session->next));
-    if (plan->updates_at_end) PP_TRY(record(session, profile, in_update, true, false, &session->update));
+    if (plan->accumulate > 1)
+        PP_TRY(record(session, profile, in_training, true, true, &session->next));
+    if (plan->updates_at_end)
+        PP_TRY(record(session, profile, in_update, true, false, &session->update));
     return pp__profile_status(profile);
 }

@@ -8,8 +8,10 @@
 /* Streams of the counter generator: initial weights use one per parameter. */
 enum { RNG_WEIGHTS = 1 };
 
-static void fill_initial(const pp__plan_parameter *parameter, uint64_t seed, size_t number, float *values) {
-    for (size_t i = 0; i < parameter->elems; i++) values[i] = parameter->spec.init == PP__INIT_ONE ? 1.0f : 0.0f;
+static void fill_initial(const pp__plan_parameter *parameter, uint64_t seed, size_t number,
+                         float *values) {
+    for (size_t i = 0; i < parameter->elems; i++)
+        values[i] = parameter->spec.init == PP__INIT_ONE ? 1.0f : 0.0f;
     if (parameter->spec.init != PP__INIT_NORMAL) return;
     for (size_t i = 0; i < parameter->elems; i += 4) {
         pp__rng_block block = pp__rng(seed, (uint64_t)RNG_WEIGHTS << 48 | number, i / 4);
@@ -40,7 +42,8 @@ static pp_status write_initial(pp_session *session, float *values, float *zeros)
     uint32_t scalars[PP__SCALAR_WORDS] = {0};
     const float one = 1.0f;
     memcpy(&scalars[PP__SCALAR_CLIP], &one, sizeof one);
-    return pp__write_now(session->device, pp__session_ref(session, plan->scalars), scalars, sizeof scalars);
+    return pp__write_now(session->device, pp__session_ref(session, plan->scalars), scalars,
+                         sizeof scalars);
 }
 
 static pp_status initialise(pp_session *session) {
@@ -68,7 +71,10 @@ pp_status pp_session_create(pp_device *device, const pp_plan *plan, const pp_pro
     session->plan = plan;
     session->seed = options ? options->seed : 0;
     pp_status status;
-    PP_TRY_GOTO(status, pp__arena_create(device, plan->chunk_bytes, plan->layout.chunk_count, &session->arena), fail);
+    PP_TRY_GOTO(
+        status,
+        pp__arena_create(device, plan->chunk_bytes, plan->layout.chunk_count, &session->arena),
+        fail);
     PP_TRY_GOTO(status, initialise(session), fail);
     PP_TRY_GOTO(status, pp__session_record(session, profile), fail);
     *session_out = session;
@@ -80,7 +86,8 @@ fail:
 
 void pp_session_destroy(pp_session *session) {
     if (!session) return;
-    /* The device may still read batches and write the arena; a failure here leaves nothing to wait for. */
+    /* The device may still read batches and write the arena; a failure here leaves nothing to wait
+     * for. */
     (void)pp__device_finish(session->device);
     pp__stream_destroy(session->first);
     pp__stream_destroy(session->next);
@@ -93,37 +100,48 @@ void pp_session_destroy(pp_session *session) {
 static pp_status check_parameter(const pp_session *session, size_t index, size_t elem_count) {
     const pp_plan *plan = session->plan;
     if (index >= plan->parameter_count)
-        return pp__fail(session->engine, PP_ERROR_INVALID_ARGUMENT, "session: parameter %zu of %zu", index,
-                        plan->parameter_count);
+        return pp__fail(session->engine, PP_ERROR_INVALID_ARGUMENT, "session: parameter %zu of %zu",
+                        index, plan->parameter_count);
     if (elem_count != plan->parameters[index].elems)
-        return pp__fail(session->engine, PP_ERROR_SHAPE, "session: %zu elements for '%s', which has %zu", elem_count,
+        return pp__fail(session->engine, PP_ERROR_SHAPE,
+                        "session: %zu elements for '%s', which has %zu", elem_count,
                         plan->parameters[index].name, plan->parameters[index].elems);
     return PP_OK;
 }
 
-pp_status pp_session_read_parameter(pp_session *session, size_t index, float *values, size_t elem_count) {
+pp_status pp_session_read_parameter(pp_session *session, size_t index, float *values,
+                                    size_t elem_count) {
     PP_TRY(check_parameter(session, index, elem_count));
-    return pp__read_now(session->device, pp__session_ref(session, session->plan->parameters[index].value), values,
+    return pp__read_now(session->device,
+                        pp__session_ref(session, session->plan->parameters[index].value), values,
                         elem_count * sizeof(float));
 }
 
-pp_status pp_session_write_parameter(pp_session *session, size_t index, const float *values, size_t elem_count) {
+pp_status pp_session_write_parameter(pp_session *session, size_t index, const float *values,
+                                     size_t elem_count) {
     PP_TRY(check_parameter(session, index, elem_count));
-    return pp__write_now(session->device, pp__session_ref(session, session->plan->parameters[index].value), values,
+    return pp__write_now(session->device,
+                         pp__session_ref(session, session->plan->parameters[index].value), values,
                          elem_count * sizeof(float));
 }
 
-pp_status pp_session_read_gradient(pp_session *session, size_t index, float *values, size_t elem_count) {
+pp_status pp_session_read_gradient(pp_session *session, size_t index, float *values,
+                                   size_t elem_count) {
     PP_TRY(check_parameter(session, index, elem_count));
     const pp__plan_parameter *parameter = &session->plan->parameters[index];
     if (parameter->gradient == PP__NONE || !session->plan->updates_at_end)
         return pp__fail(session->engine, PP_ERROR_UNSUPPORTED,
-                        "session: the gradient of '%s' does not outlive its step; plan with clip_norm or accumulate",
+                        "session: the gradient of '%s' does not outlive its step; plan with "
+                        "clip_norm or accumulate",
                         parameter->name);
     return pp__read_now(session->device, pp__session_ref(session, parameter->gradient), values,
                         elem_count * sizeof(float));
 }
 
-size_t pp_session_device_bytes(const pp_session *session) { return session->arena.bytes; }
+size_t pp_session_device_bytes(const pp_session *session) {
+    return session->arena.bytes;
+}
 
-uint64_t pp_session_update_count(const pp_session *session) { return session->update_count; }
+uint64_t pp_session_update_count(const pp_session *session) {
+    return session->update_count;
+}

@@ -13,13 +13,17 @@ enum { PP__SESSION_IN_FLIGHT = 2 };
 
 struct pp_session {
     pp_engine *engine;
-    pp_device *device;     /* borrowed */
-    const pp_plan *plan;   /* borrowed */
+    pp_device *device;   /* borrowed */
+    const pp_plan *plan; /* borrowed */
     pp__arena arena;
-    pp__stream *first;     /* forward and backward, parameter gradients overwritten; updates where they follow at once */
-    pp__stream *next;      /* the same with gradients added: later micro-steps. NULL without accumulation */
-    pp__stream *update;    /* clipping and updates at the end of the step. NULL when they follow at once */
-    pp__stream *inference; /* forward without saving */
+    /* Forward and backward, parameter gradients overwritten; updates where they follow at once. */
+    pp__stream *first;
+    /* The same with gradients added, for later micro-steps. NULL without accumulation. */
+    pp__stream *next;
+    /* Clipping and updates at the end of the step. NULL when they follow at once. */
+    pp__stream *update;
+    /* Forward without saving. */
+    pp__stream *inference;
     uint64_t seed;
     uint64_t step_count, update_count; /* forward passes in training; updates */
     uint32_t micro_step;

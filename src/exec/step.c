@@ -1,4 +1,5 @@
-/* Running a session's streams: nothing here allocates, builds or waits, but for the calls that say so. */
+/* Running a session's streams: nothing here allocates, builds or waits, but for the calls that say
+ * so. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -24,14 +25,17 @@ static pp_status check_labels(const pp_session *session, const pp_batch *batch) 
     const pp_plan *plan = session->plan;
     if (wants_targets(plan))
         return batch->targets ? PP_OK
-                              : pp__fail(session->engine, PP_ERROR_INVALID_ARGUMENT, "session: the batch has no targets");
+                              : pp__fail(session->engine, PP_ERROR_INVALID_ARGUMENT,
+                                         "session: the batch has no targets");
     if (!batch->labels)
-        return pp__fail(session->engine, PP_ERROR_INVALID_ARGUMENT, "session: the batch has no labels");
+        return pp__fail(session->engine, PP_ERROR_INVALID_ARGUMENT,
+                        "session: the batch has no labels");
     uint32_t classes = plan->nodes[loss_of(plan)->inputs[0]].shape.c;
     for (uint32_t i = 0; i < batch->count; i++)
         if (batch->labels[i] < 0 || (uint32_t)batch->labels[i] >= classes)
             return pp__fail(session->engine, PP_ERROR_INVALID_ARGUMENT,
-                            "session: label %" PRId32 " of sample %" PRIu32 "; the network has %" PRIu32 " classes",
+                            "session: label %" PRId32 " of sample %" PRIu32
+                            "; the network has %" PRIu32 " classes",
                             batch->labels[i], i, classes);
     return PP_OK;
 }
@@ -39,15 +43,17 @@ static pp_status check_labels(const pp_session *session, const pp_batch *batch) 
 static pp_status check_batch(const pp_session *session, const pp_batch *batch, bool labelled) {
     if (!batch->inputs || !batch->count || batch->count > session->plan->batch)
         return pp__fail(session->engine, PP_ERROR_INVALID_ARGUMENT,
-                        "session: a batch of %" PRIu32 " samples%s; the plan's batch is %" PRIu32, batch->count,
-                        batch->inputs ? "" : " without inputs", session->plan->batch);
+                        "session: a batch of %" PRIu32 " samples%s; the plan's batch is %" PRIu32,
+                        batch->count, batch->inputs ? "" : " without inputs", session->plan->batch);
     if (!labelled) return PP_OK;
     if (!loss_of(session->plan))
-        return pp__fail(session->engine, PP_ERROR_INVALID_ARGUMENT, "session: the network has no loss");
+        return pp__fail(session->engine, PP_ERROR_INVALID_ARGUMENT,
+                        "session: the network has no loss");
     return check_labels(session, batch);
 }
 
-static void fill_scalars(const pp_session *session, uint32_t *words, uint32_t labelled_count, double rate) {
+static void fill_scalars(const pp_session *session, uint32_t *words, uint32_t labelled_count,
+                         double rate) {
     const pp_plan *plan = session->plan;
     const pp_optimizer *o = &plan->optimizer;
     double updates = (double)session->update_count + 1;
@@ -61,9 +67,10 @@ static void fill_scalars(const pp_session *session, uint32_t *words, uint32_t la
     words[PP__SCALAR_CORRECTION2] = float_bits(1.0 / sqrt(1.0 - pow((double)o->beta2, updates)));
 }
 
-/* Transfers a batch and the scalars. Waits only for the transfer before the last, so that the host is at most two
- * steps ahead; that is what pp_batch promises its caller. */
-static pp_status transfer(pp_session *session, const pp_batch *batch, uint32_t labelled_count, double rate) {
+/* Transfers a batch and the scalars. Waits only for the transfer before the last, so that the host
+ * is at most two steps ahead; that is what pp_batch promises its caller. */
+static pp_status transfer(pp_session *session, const pp_batch *batch, uint32_t labelled_count,
+                          double rate) {
     const pp_plan *plan = session->plan;
     size_t place = session->batch_count % PP__SESSION_IN_FLIGHT;
     if (session->batch_count >= PP__SESSION_IN_FLIGHT)
@@ -72,13 +79,14 @@ static pp_status transfer(pp_session *session, const pp_batch *batch, uint32_t l
     PP_TRY(pp__write(session->device, pp__session_ref(session, plan->input), batch->inputs,
                      plan->buffers[plan->input].bytes / plan->batch * batch->count, &ticket));
     if (labelled_count) {
-        const void *labels = wants_targets(plan) ? (const void *)batch->targets : (const void *)batch->labels;
+        const void *labels =
+            wants_targets(plan) ? (const void *)batch->targets : (const void *)batch->labels;
         PP_TRY(pp__write(session->device, pp__session_ref(session, plan->labels), labels,
                          plan->label_bytes / plan->batch * labelled_count, &ticket));
     }
     fill_scalars(session, session->scalars[place], labelled_count, rate);
-    PP_TRY(pp__write(session->device, pp__session_ref(session, plan->scalars), session->scalars[place],
-                     PP__SCALAR_HOST_WORDS * sizeof(uint32_t), &ticket));
+    PP_TRY(pp__write(session->device, pp__session_ref(session, plan->scalars),
+                     session->scalars[place], PP__SCALAR_HOST_WORDS * sizeof(uint32_t), &ticket));
     session->tickets[place] = ticket;
     session->batch_count++;
     return PP_OK;
@@ -87,12 +95,14 @@ static pp_status transfer(pp_session *session, const pp_batch *batch, uint32_t l
 pp_status pp_session_step(pp_session *session, const pp_batch *batch, float learning_rate) {
     const pp_plan *plan = session->plan;
     if (plan->inference)
-        return pp__fail(session->engine, PP_ERROR_UNSUPPORTED, "session: a plan for inference cannot train");
+        return pp__fail(session->engine, PP_ERROR_UNSUPPORTED,
+                        "session: a plan for inference cannot train");
     PP_TRY(check_batch(session, batch, true));
     if (batch->count != plan->batch)
         return pp__fail(session->engine, PP_ERROR_INVALID_ARGUMENT,
-                        "session: a training batch of %" PRIu32 " samples; the plan's batch is %" PRIu32, batch->count,
-                        plan->batch);
+                        "session: a training batch of %" PRIu32
+                        " samples; the plan's batch is %" PRIu32,
+                        batch->count, plan->batch);
     PP_TRY(transfer(session, batch, batch->count, (double)learning_rate));
     PP_TRY(pp__stream_run(session->micro_step ? session->next : session->first));
     session->step_count++;
@@ -124,7 +134,8 @@ pp_status pp_session_predict(pp_session *session, const pp_batch *batch, float *
 
 pp_status pp_session_read_metrics(pp_session *session, pp_metrics *metrics_out) {
     float sums[2];
-    PP_TRY(pp__read_now(session->device, pp__session_ref(session, session->plan->metrics), sums, sizeof sums));
+    PP_TRY(pp__read_now(session->device, pp__session_ref(session, session->plan->metrics), sums,
+                        sizeof sums));
     *metrics_out = (pp_metrics){(double)sums[0], (uint64_t)sums[1], session->sample_count};
     return PP_OK;
 }
@@ -132,7 +143,10 @@ pp_status pp_session_read_metrics(pp_session *session, pp_metrics *metrics_out) 
 pp_status pp_session_reset_metrics(pp_session *session) {
     static const float zeros[2] = {0};
     session->sample_count = 0;
-    return pp__write_now(session->device, pp__session_ref(session, session->plan->metrics), zeros, sizeof zeros);
+    return pp__write_now(session->device, pp__session_ref(session, session->plan->metrics), zeros,
+                         sizeof zeros);
 }
 
-pp_status pp_session_finish(pp_session *session) { return pp__device_finish(session->device); }
+pp_status pp_session_finish(pp_session *session) {
+    return pp__device_finish(session->device);
+}

@@ -4,8 +4,8 @@
 
 enum { ELEMS_PER_ITEM = 64 }; /* UPDATE_ELEMS in the kernels */
 
-static pp_status record_sgd(pp__stream *stream, const pp_optimizer *optimizer, const pp__update *update, float decay,
-                            pp__ref scalars) {
+static pp_status record_sgd(pp__stream *stream, const pp_optimizer *optimizer,
+                            const pp__update *update, float decay, pp__ref scalars) {
     pp__launch l;
     pp__launch_begin(&l, stream, "exec/update", "update_sgd");
     pp__launch_define_f32(&l, "UPDATE_DECAY", decay);
@@ -20,8 +20,8 @@ static pp_status record_sgd(pp__stream *stream, const pp_optimizer *optimizer, c
     return pp__launch_cover(&l, pp__divide_up(update->elems, ELEMS_PER_ITEM), 1, 1);
 }
 
-static pp_status record_adam(pp__stream *stream, const pp_optimizer *optimizer, const pp__update *update, float decay,
-                             pp__ref scalars) {
+static pp_status record_adam(pp__stream *stream, const pp_optimizer *optimizer,
+                             const pp__update *update, float decay, pp__ref scalars) {
     pp__launch l;
     pp__launch_begin(&l, stream, "exec/update", "update_adam");
     pp__launch_define_f32(&l, "UPDATE_DECAY", decay);
@@ -38,15 +38,16 @@ static pp_status record_adam(pp__stream *stream, const pp_optimizer *optimizer, 
     return pp__launch_cover(&l, pp__divide_up(update->elems, ELEMS_PER_ITEM), 1, 1);
 }
 
-pp_status pp__update_record(pp__stream *stream, const pp_optimizer *optimizer, const pp__update *update,
-                            pp__ref scalars) {
+pp_status pp__update_record(pp__stream *stream, const pp_optimizer *optimizer,
+                            const pp__update *update, pp__ref scalars) {
     float decay = update->decayed ? optimizer->weight_decay : 0.0f;
-    return optimizer->kind == PP_OPTIMIZER_SGD ? record_sgd(stream, optimizer, update, decay, scalars)
-                                               : record_adam(stream, optimizer, update, decay, scalars);
+    return optimizer->kind == PP_OPTIMIZER_SGD
+               ? record_sgd(stream, optimizer, update, decay, scalars)
+               : record_adam(stream, optimizer, update, decay, scalars);
 }
 
-pp_status pp__update_record_squares(pp__stream *stream, pp__ref gradient, uint32_t elems, pp__ref squares,
-                                    size_t index) {
+pp_status pp__update_record_squares(pp__stream *stream, pp__ref gradient, uint32_t elems,
+                                    pp__ref squares, size_t index) {
     squares.offset_bytes += index * sizeof(float);
     pp__launch l;
     pp__launch_begin(&l, stream, "exec/update", "update_squares");
@@ -56,7 +57,8 @@ pp_status pp__update_record_squares(pp__stream *stream, pp__ref gradient, uint32
     return pp__launch_cover(&l, 1, 1, 1);
 }
 
-pp_status pp__update_record_clip(pp__stream *stream, pp__ref squares, uint32_t count, float bound, pp__ref scalars) {
+pp_status pp__update_record_clip(pp__stream *stream, pp__ref squares, uint32_t count, float bound,
+                                 pp__ref scalars) {
     pp__launch l;
     pp__launch_begin(&l, stream, "exec/update", "update_clip");
     pp__launch_tensor(&l, squares, sizeof(float));

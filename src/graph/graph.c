@@ -26,7 +26,9 @@ void pp_graph_destroy(pp_graph *graph) {
     pp__release(graph->engine, graph);
 }
 
-pp_status pp_graph_status(const pp_graph *graph) { return graph->status; }
+pp_status pp_graph_status(const pp_graph *graph) {
+    return graph->status;
+}
 
 static pp_status check_name(pp_graph *graph, const char *name) {
     if (!name || !*name)
@@ -35,16 +37,18 @@ static pp_status check_name(pp_graph *graph, const char *name) {
     for (size_t i = 0; i < graph->node_count; i++)
         if (!strcmp(graph->nodes[i].name, name))
             return pp__fail(graph->engine, PP_ERROR_INVALID_ARGUMENT,
-                            "graph: there are two nodes called '%s'; names are unique in a graph", name);
+                            "graph: there are two nodes called '%s'; names are unique in a graph",
+                            name);
     return PP_OK;
 }
 
-static pp_status check_inputs(pp_graph *graph, const char *name, const pp__op *op, const pp_value *inputs) {
+static pp_status check_inputs(pp_graph *graph, const char *name, const pp__op *op,
+                              const pp_value *inputs) {
     bool source = op->traits & PP__OP_SOURCE;
     if (source && graph->node_count)
         return pp__fail(graph->engine, PP_ERROR_INVALID_ARGUMENT,
-                        "graph: input '%s' is node %zu; a graph has one input, its first node", name,
-                        graph->node_count);
+                        "graph: input '%s' is node %zu; a graph has one input, its first node",
+                        name, graph->node_count);
     for (size_t i = 0; i < op->input_count; i++)
         if (inputs[i] == PP_NO_VALUE || inputs[i] > graph->node_count)
             return pp__fail(graph->engine, PP_ERROR_INVALID_ARGUMENT,
@@ -53,10 +57,11 @@ static pp_status check_inputs(pp_graph *graph, const char *name, const pp__op *o
                             i, name, op->name, inputs[i], graph->node_count);
     for (size_t i = 0; i < graph->node_count; i++)
         if (graph->nodes[i].op->traits & PP__OP_LOSS)
-            return pp__fail(graph->engine, PP_ERROR_INVALID_ARGUMENT,
-                            "graph: node '%s' (%s) comes behind the loss '%s'; a graph has one loss, its last "
-                            "node",
-                            name, op->name, graph->nodes[i].name);
+            return pp__fail(
+                graph->engine, PP_ERROR_INVALID_ARGUMENT,
+                "graph: node '%s' (%s) comes behind the loss '%s'; a graph has one loss, its last "
+                "node",
+                name, op->name, graph->nodes[i].name);
     return PP_OK;
 }
 
@@ -82,15 +87,17 @@ static pp_status append(pp_graph *graph, const char *name, const pp__op *op, con
 }
 
 /* The sticky front of every builder function. */
-static pp_value add_node(pp_graph *graph, const char *name, const pp__op *op, pp_value first, pp_value second,
-                         const void *params) {
+static pp_value add_node(pp_graph *graph, const char *name, const pp__op *op, pp_value first,
+                         pp_value second, const void *params) {
     if (graph->status != PP_OK) return PP_NO_VALUE;
     const pp_value inputs[PP__OP_INPUTS] = {first, second};
     graph->status = append(graph, name, op, inputs, params);
     return graph->status == PP_OK ? (pp_value)graph->node_count : PP_NO_VALUE;
 }
 
-static uint32_t or_else(uint32_t value, uint32_t otherwise) { return value ? value : otherwise; }
+static uint32_t or_else(uint32_t value, uint32_t otherwise) {
+    return value ? value : otherwise;
+}
 
 static pp_value missing_params(pp_graph *graph, const char *name) {
     if (graph->status == PP_OK)
@@ -105,7 +112,8 @@ pp_value pp_graph_input(pp_graph *graph, const char *name, uint32_t height, uint
     return add_node(graph, name, &pp__op_input, PP_NO_VALUE, PP_NO_VALUE, &p);
 }
 
-pp_value pp_graph_conv2d(pp_graph *graph, const char *name, pp_value input, const pp_conv2d_params *params) {
+pp_value pp_graph_conv2d(pp_graph *graph, const char *name, pp_value input,
+                         const pp_conv2d_params *params) {
     if (!params) return missing_params(graph, name);
     pp_conv2d_params p = *params;
     p.stride_h = or_else(p.stride_h, 1);
@@ -116,7 +124,8 @@ pp_value pp_graph_conv2d(pp_graph *graph, const char *name, pp_value input, cons
     return add_node(graph, name, &pp__op_conv2d, input, PP_NO_VALUE, &p);
 }
 
-pp_value pp_graph_dense(pp_graph *graph, const char *name, pp_value input, const pp_dense_params *params) {
+pp_value pp_graph_dense(pp_graph *graph, const char *name, pp_value input,
+                        const pp_dense_params *params) {
     if (!params) return missing_params(graph, name);
     return add_node(graph, name, &pp__op_dense, input, PP_NO_VALUE, params);
 }
@@ -154,11 +163,13 @@ static pp_value add_pool(pp_graph *graph, const char *name, const pp__op *op, pp
     return add_node(graph, name, op, input, PP_NO_VALUE, &p);
 }
 
-pp_value pp_graph_maxpool(pp_graph *graph, const char *name, pp_value input, const pp_pool_params *params) {
+pp_value pp_graph_maxpool(pp_graph *graph, const char *name, pp_value input,
+                          const pp_pool_params *params) {
     return add_pool(graph, name, &pp__op_maxpool, input, params);
 }
 
-pp_value pp_graph_avgpool(pp_graph *graph, const char *name, pp_value input, const pp_pool_params *params) {
+pp_value pp_graph_avgpool(pp_graph *graph, const char *name, pp_value input,
+                          const pp_pool_params *params) {
     return add_pool(graph, name, &pp__op_avgpool, input, params);
 }
 
@@ -190,8 +201,8 @@ static pp_status print_nodes(const pp_graph *graph, pp__shape *shapes, pp__text 
         pp__op_shapes inferred = {0};
         PP_TRY(node->op->infer(graph->engine, node->name, node->params, inputs, &inferred));
         shapes[i] = inferred.output;
-        pp__text_add(text, "%3zu %-22s %-28s [%" PRIu32 ", %" PRIu32 ", %" PRIu32 "]", i + 1, node->op->name,
-                     node->name, shapes[i].h, shapes[i].w, shapes[i].c);
+        pp__text_add(text, "%3zu %-22s %-28s [%" PRIu32 ", %" PRIu32 ", %" PRIu32 "]", i + 1,
+                     node->op->name, node->name, shapes[i].h, shapes[i].w, shapes[i].c);
         for (size_t j = 0; j < node->op->input_count; j++)
             pp__text_add(text, "%s%s", j ? ", " : " <- ", graph->nodes[node->inputs[j]].name);
         pp__text_add(text, "\n");

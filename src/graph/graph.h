@@ -1,4 +1,5 @@
-/* A graph in memory: nodes in the order in which they were added. Node i's one output is value i + 1. */
+/* A graph in memory: nodes in the order in which they were added. Node i's one output is value i +
+ * 1. */
 #ifndef PP_GRAPH_GRAPH_H
 #define PP_GRAPH_GRAPH_H
 

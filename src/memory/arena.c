@@ -1,8 +1,10 @@
 #include "memory/arena.h"
 
-pp_status pp__arena_create(pp_device *device, const size_t *chunk_bytes, size_t chunk_count, pp__arena *arena_out) {
+pp_status pp__arena_create(pp_device *device, const size_t *chunk_bytes, size_t chunk_count,
+                           pp__arena *arena_out) {
     *arena_out = (pp__arena){.engine = pp__device_engine(device)};
-    PP_TRY(pp__allocate(arena_out->engine, chunk_count, sizeof *arena_out->chunks, &arena_out->chunks));
+    PP_TRY(pp__allocate(arena_out->engine, chunk_count, sizeof *arena_out->chunks,
+                        &arena_out->chunks));
     arena_out->chunk_count = chunk_count;
     for (size_t i = 0; i < chunk_count; i++) {
         PP_TRY(pp__memory_create(device, chunk_bytes[i], &arena_out->chunks[i]));

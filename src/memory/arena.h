@@ -13,7 +13,8 @@ typedef struct pp__arena {
 } pp__arena;
 
 /* Allocates every chunk. A failure leaves an arena that pp__arena_release accepts. */
-pp_status pp__arena_create(pp_device *device, const size_t *chunk_bytes, size_t chunk_count, pp__arena *arena_out);
+pp_status pp__arena_create(pp_device *device, const size_t *chunk_bytes, size_t chunk_count,
+                           pp__arena *arena_out);
 void pp__arena_release(pp__arena *arena); /* accepts a zeroed one */
 
 #endif

@@ -1,20 +1,22 @@
 /* batchnorm: batch normalisation per channel. Formulas: cl/op/batchnorm.cl.
  *
- * Saved for backward: x-hat, lossy allowed (only the variance term of dx and dgamma read it, METHODS A.4), and the
- * batch's mean and 1/deviation. Where x-hat's codec stores itself, the input is kept instead and x-hat is
- * recomputed from it with the same operations, so the result is the same to the bit. */
+ * Saved for backward: x-hat, lossy allowed (only the variance term of dx and dgamma read it,
+ * METHODS A.4), and the batch's mean and 1/deviation. Where x-hat's codec stores itself, the input
+ * is kept instead and x-hat is recomputed from it with the same operations, so the result is the
+ * same to the bit. */
 #include "op/batchnorm.h"
 
 #include "op/elementwise.h"
 #include "op/params.h"
 
-pp_status pp__batchnorm_infer(pp_engine *engine, const char *node, const void *params, const pp__shape *inputs,
-                              pp__op_shapes *shapes_out) {
+pp_status pp__batchnorm_infer(pp_engine *engine, const char *node, const void *params,
+                              const pp__shape *inputs, pp__op_shapes *shapes_out) {
     const pp_batchnorm_params *p = params;
     if (!(p->epsilon > 0) || !(p->momentum > 0 && p->momentum <= 1))
         return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
-                        "node '%s' (batchnorm): epsilon %g, momentum %g; expected epsilon > 0, momentum in (0, 1]", node,
-                        (double)p->epsilon, (double)p->momentum);
+                        "node '%s' (batchnorm): epsilon %g, momentum %g; expected epsilon > 0, "
+                        "momentum in (0, 1]",
+                        node, (double)p->epsilon, (double)p->momentum);
     static const struct {
         const char *suffix;
         pp__init init;
@@ -34,21 +36,25 @@ pp_status pp__batchnorm_infer(pp_engine *engine, const char *node, const void *p
     return PP_OK;
 }
 
-static size_t channel_bytes(const pp__op_query *q) { return q->output.c * sizeof(float); }
+static size_t channel_bytes(const pp__op_query *q) {
+    return q->output.c * sizeof(float);
+}
 
 size_t pp__batchnorm_save(const pp__op_query *q, pp__save saves[PP__OP_SAVES], bool relu) {
     saves[PP__BATCHNORM_XHAT] = (pp__save){.source = PP__SAVE_OUTPUT, .view = PP__VIEW_XHAT};
-    saves[PP__BATCHNORM_STATISTICS] = (pp__save){.source = PP__SAVE_AUXILIARY, .bytes = 2 * channel_bytes(q)};
+    saves[PP__BATCHNORM_STATISTICS] =
+        (pp__save){.source = PP__SAVE_AUXILIARY, .bytes = 2 * channel_bytes(q)};
     saves[PP__BATCHNORM_MASK] = (pp__save){.source = PP__SAVE_OUTPUT, .view = PP__VIEW_MASK};
     return relu ? 3 : 2;
 }
 
 static uint32_t split_count(const pp__op_query *q) {
-    return pp__divide_up((uint32_t)pp__shape_pixels(q->output), pp__profile_u32(q->profile, "batchnorm.split_pixels"));
+    return pp__divide_up((uint32_t)pp__shape_pixels(q->output),
+                         pp__profile_u32(q->profile, "batchnorm.split_pixels"));
 }
 
-/* Two partial sums per split and channel; in backward two means per channel in front of them. Inference puts its
- * statistics there. */
+/* Two partial sums per split and channel; in backward two means per channel in front of them.
+ * Inference puts its statistics there. */
 size_t pp__batchnorm_workspace(const pp__op_query *q, pp__pass pass) {
     size_t partial = 2 * split_count(q) * channel_bytes(q), channels = 2 * channel_bytes(q);
     if (pass == PP__PASS_FORWARD) return partial > channels ? partial : channels;
@@ -96,7 +102,8 @@ static pp_status record_running_statistics(const pp__op_binding *b, pp__ref stat
 pp_status pp__batchnorm_forward(const pp__op_binding *b, bool relu) {
     const pp__stored *stored = b->q.training ? b->q.stored[PP__BATCHNORM_XHAT] : NULL;
     pp__ref statistics = stored ? b->auxiliary[PP__BATCHNORM_STATISTICS] : b->workspace;
-    PP_TRY(stored ? record_batch_statistics(b, statistics) : record_running_statistics(b, statistics));
+    PP_TRY(stored ? record_batch_statistics(b, statistics)
+                  : record_running_statistics(b, statistics));
     bool encodes = stored && !stored->coding.codec->stores_itself;
     pp__launch l;
     pp__launch_begin(&l, b->stream, "op/batchnorm", "batchnorm_forward");
@@ -168,9 +175,15 @@ pp__op_cost pp__batchnorm_cost(const pp__op_query *q, pp__pass pass) {
     return (pp__op_cost){10 * elems, 3 * bytes + 2 * code};
 }
 
-static size_t save(const pp__op_query *q, pp__save saves[PP__OP_SAVES]) { return pp__batchnorm_save(q, saves, false); }
-static pp_status forward(const pp__op_binding *b) { return pp__batchnorm_forward(b, false); }
-static pp_status backward(const pp__op_binding *b) { return pp__batchnorm_backward(b, false); }
+static size_t save(const pp__op_query *q, pp__save saves[PP__OP_SAVES]) {
+    return pp__batchnorm_save(q, saves, false);
+}
+static pp_status forward(const pp__op_binding *b) {
+    return pp__batchnorm_forward(b, false);
+}
+static pp_status backward(const pp__op_binding *b) {
+    return pp__batchnorm_backward(b, false);
+}
 
 const pp__op pp__op_batchnorm = {
     .name = "batchnorm",

@@ -1,13 +1,20 @@
-/* batchnorm_relu: batch normalisation and the ReLU behind it as one pass over memory; plan/fuse.c introduces it.
- * Formulas: cl/op/batchnorm.cl with STORED_RELU.
+/* batchnorm_relu: batch normalisation and the ReLU behind it as one pass over memory; plan/fuse.c
+ * introduces it. Formulas: cl/op/batchnorm.cl with STORED_RELU.
  *
- * Saved for backward: batchnorm's saves, and the ReLU's mask, exact, which codecs of x-hat offer as a view. */
+ * Saved for backward: batchnorm's saves, and the ReLU's mask, exact, which codecs of x-hat offer as
+ * a view. */
 #include "op/batchnorm.h"
 #include "op/params.h"
 
-static size_t save(const pp__op_query *q, pp__save saves[PP__OP_SAVES]) { return pp__batchnorm_save(q, saves, true); }
-static pp_status forward(const pp__op_binding *b) { return pp__batchnorm_forward(b, true); }
-static pp_status backward(const pp__op_binding *b) { return pp__batchnorm_backward(b, true); }
+static size_t save(const pp__op_query *q, pp__save saves[PP__OP_SAVES]) {
+    return pp__batchnorm_save(q, saves, true);
+}
+static pp_status forward(const pp__op_binding *b) {
+    return pp__batchnorm_forward(b, true);
+}
+static pp_status backward(const pp__op_binding *b) {
+    return pp__batchnorm_backward(b, true);
+}
 
 const pp__op pp__op_batchnorm_relu = {
     .name = "batchnorm_relu",

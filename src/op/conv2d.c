@@ -1,7 +1,7 @@
 /* conv2d: 2-D convolution. Formulas: cl/op/conv2d.cl.
  *
- * Saved for backward: the input, lossy allowed, because only dw reads it and dw does not propagate further;
- * dx needs the weights and dy alone. */
+ * Saved for backward: the input, lossy allowed, because only dw reads it and dw does not propagate
+ * further; dx needs the weights and dy alone. */
 #include "op/conv2d.h"
 
 #include <inttypes.h>
@@ -11,31 +11,38 @@
 #include "util/size.h"
 
 /* Output extent of one axis; 0 when the window does not fit. */
-static uint32_t output_extent(uint32_t in, uint32_t window, uint32_t stride, uint32_t pad, uint32_t dilation) {
+static uint32_t output_extent(uint32_t in, uint32_t window, uint32_t stride, uint32_t pad,
+                              uint32_t dilation) {
     uint64_t span = (uint64_t)dilation * (window - 1) + 1, padded = in + 2 * (uint64_t)pad;
     return span > padded ? 0 : (uint32_t)((padded - span) / stride + 1);
 }
 
-static pp_status check_params(pp_engine *engine, const char *node, const pp_conv2d_params *p, pp__shape in) {
-    const uint64_t limit = 1u << 20; /* keeps every product of two of them far below 2^63, and signed kernel arguments valid */
+static pp_status check_params(pp_engine *engine, const char *node, const pp_conv2d_params *p,
+                              pp__shape in) {
+    const uint64_t limit =
+        1u
+        /* keeps every product of two of them far below 2^63, and signed kernel arguments valid */
+        << 20;
     if (!p->out_channels || !p->kernel_h || !p->kernel_w)
         return pp__fail(engine, PP_ERROR_SHAPE,
-                        "node '%s' (conv2d): %" PRIu32 " output channels, window %" PRIu32 "x%" PRIu32
-                        "; each must be at least 1",
+                        "node '%s' (conv2d): %" PRIu32 " output channels, window %" PRIu32
+                        "x%" PRIu32 "; each must be at least 1",
                         node, p->out_channels, p->kernel_h, p->kernel_w);
-    if (p->out_channels > limit || p->kernel_h > limit || p->kernel_w > limit || p->stride_h > limit ||
-        p->stride_w > limit || p->pad_h > limit || p->pad_w > limit || p->dilation_h > limit || p->dilation_w > limit)
-        return pp__fail(engine, PP_ERROR_SHAPE, "node '%s' (conv2d): a parameter is larger than 2^20", node);
+    if (p->out_channels > limit || p->kernel_h > limit || p->kernel_w > limit ||
+        p->stride_h > limit || p->stride_w > limit || p->pad_h > limit || p->pad_w > limit ||
+        p->dilation_h > limit || p->dilation_w > limit)
+        return pp__fail(engine, PP_ERROR_SHAPE,
+                        "node '%s' (conv2d): a parameter is larger than 2^20", node);
     if (in.c % p->groups || p->out_channels % p->groups)
         return pp__fail(engine, PP_ERROR_SHAPE,
-                        "node '%s' (conv2d): %" PRIu32 " groups do not divide %" PRIu32 " input and %" PRIu32
-                        " output channels",
+                        "node '%s' (conv2d): %" PRIu32 " groups do not divide %" PRIu32
+                        " input and %" PRIu32 " output channels",
                         node, p->groups, in.c, p->out_channels);
     return PP_OK;
 }
 
-static pp_status infer(pp_engine *engine, const char *node, const void *params, const pp__shape *inputs,
-                       pp__op_shapes *shapes_out) {
+static pp_status infer(pp_engine *engine, const char *node, const void *params,
+                       const pp__shape *inputs, pp__op_shapes *shapes_out) {
     const pp_conv2d_params *p = params;
     const pp__shape in = inputs[0];
     PP_TRY(check_params(engine, node, p, in));
@@ -45,22 +52,27 @@ static pp_status infer(pp_engine *engine, const char *node, const void *params, 
         char text[PP__SHAPE_TEXT];
         pp__shape_print(in, text);
         return pp__fail(engine, PP_ERROR_SHAPE,
-                        "node '%s' (conv2d): window %" PRIu32 "x%" PRIu32 " with dilation %" PRIu32 "x%" PRIu32
-                        " and padding %" PRIu32 "x%" PRIu32 " does not fit input %s",
-                        node, p->kernel_h, p->kernel_w, p->dilation_h, p->dilation_w, p->pad_h, p->pad_w, text);
+                        "node '%s' (conv2d): window %" PRIu32 "x%" PRIu32 " with dilation %" PRIu32
+                        "x%" PRIu32 " and padding %" PRIu32 "x%" PRIu32 " does not fit input %s",
+                        node, p->kernel_h, p->kernel_w, p->dilation_h, p->dilation_w, p->pad_h,
+                        p->pad_w, text);
     }
     uint32_t group_c = in.c / p->groups;
     double fan_in = (double)p->kernel_h * p->kernel_w * group_c;
     shapes_out->output = (pp__shape){in.n, oh, ow, p->out_channels};
-    shapes_out->parameters[0] = (pp__parameter_spec){.suffix = "weight",
-                                                     .shape = {p->kernel_h, p->kernel_w, group_c, p->out_channels},
-                                                     .axis_count = 4,
-                                                     .init = PP__INIT_NORMAL,
-                                                     .deviation = (float)sqrt(2.0 / fan_in),
-                                                     .trainable = true,
-                                                     .decayed = true};
-    shapes_out->parameters[1] = (pp__parameter_spec){
-        .suffix = "bias", .shape = {1, 1, 1, p->out_channels}, .axis_count = 1, .init = PP__INIT_ZERO, .trainable = true};
+    shapes_out->parameters[0] =
+        (pp__parameter_spec){.suffix = "weight",
+                             .shape = {p->kernel_h, p->kernel_w, group_c, p->out_channels},
+                             .axis_count = 4,
+                             .init = PP__INIT_NORMAL,
+                             .deviation = (float)sqrt(2.0 / fan_in),
+                             .trainable = true,
+                             .decayed = true};
+    shapes_out->parameters[1] = (pp__parameter_spec){.suffix = "bias",
+                                                     .shape = {1, 1, 1, p->out_channels},
+                                                     .axis_count = 1,
+                                                     .init = PP__INIT_ZERO,
+                                                     .trainable = true};
     shapes_out->parameter_count = p->bias ? 2 : 1;
     return PP_OK;
 }
@@ -74,46 +86,52 @@ static size_t save(const pp__op_query *q, pp__save saves[PP__OP_SAVES]) {
 static pp__conv2d_geometry geometry_of(const pp__op_query *q) {
     const pp_conv2d_params *p = q->params;
     const pp__shape in = q->inputs[0], out = q->output;
-    return (pp__conv2d_geometry){in.n,        in.h,        in.w,     in.c,     out.h,         out.w,         out.c, p->kernel_h,
-                                 p->kernel_w, p->stride_h, p->stride_w, p->pad_h, p->pad_w, p->dilation_h, p->dilation_w,
-                                 p->groups};
+    return (pp__conv2d_geometry){in.n,        in.h,          in.w,          in.c,
+                                 out.h,       out.w,         out.c,         p->kernel_h,
+                                 p->kernel_w, p->stride_h,   p->stride_w,   p->pad_h,
+                                 p->pad_w,    p->dilation_h, p->dilation_w, p->groups};
 }
 
 static size_t workspace(const pp__op_query *q, pp__pass pass) {
     pp__conv2d_geometry g = geometry_of(q);
-    if (pass == PP__PASS_BACKWARD_PARAMETERS) return pp__conv2d_stored_bytes(&g, q->stored[0], q->profile);
+    if (pass == PP__PASS_BACKWARD_PARAMETERS)
+        return pp__conv2d_stored_bytes(&g, q->stored[0], q->profile);
     return pass == PP__PASS_BACKWARD ? pp__conv2d_transposed_bytes(&g) : 0;
 }
 
 static pp_status forward(const pp__op_binding *b) {
     pp__conv2d_geometry g = geometry_of(&b->q);
-    return pp__conv2d_forward(b->stream, &g, b->inputs[0], b->parameters[0], b->parameters[1], b->output);
+    return pp__conv2d_forward(b->stream, &g, b->inputs[0], b->parameters[0], b->parameters[1],
+                              b->output);
 }
 
 static pp_status backward_parameters(const pp__op_binding *b) {
     const pp_conv2d_params *p = b->q.params;
     pp__conv2d_geometry g = geometry_of(&b->q);
     PP_TRY(pp__conv2d_backward_weight_stored(b->stream, &g, b->q.stored[0], b->output_gradient,
-                                             b->parameter_gradients[0], b->parameter_gradients_add, b->workspace));
+                                             b->parameter_gradients[0], b->parameter_gradients_add,
+                                             b->workspace));
     if (!p->bias) return PP_OK;
-    return pp__conv2d_backward_bias(b->stream, g.n * g.oh * g.ow, g.k, b->output_gradient, b->parameter_gradients[1],
-                                    b->parameter_gradients_add);
+    return pp__conv2d_backward_bias(b->stream, g.n * g.oh * g.ow, g.k, b->output_gradient,
+                                    b->parameter_gradients[1], b->parameter_gradients_add);
 }
 
 static pp_status backward(const pp__op_binding *b) {
     pp__conv2d_geometry g = geometry_of(&b->q);
-    return pp__conv2d_backward_input(b->stream, &g, b->parameters[0], b->output_gradient, b->input_gradients[0],
-                                     b->input_gradient_adds[0], b->workspace);
+    return pp__conv2d_backward_input(b->stream, &g, b->parameters[0], b->output_gradient,
+                                     b->input_gradients[0], b->input_gradient_adds[0],
+                                     b->workspace);
 }
 
-/* Multiply-adds count twice. A pooled map shrinks the weight gradient's sum over pixels by its block, and adds one
- * sum of dy per tap. */
+/* Multiply-adds count twice. A pooled map shrinks the weight gradient's sum over pixels by its
+ * block, and adds one sum of dy per tap. */
 static pp__op_cost cost(const pp__op_query *q, pp__pass pass) {
     pp__conv2d_geometry g = geometry_of(q);
     double x = (double)pp__shape_bytes(q->inputs[0]), y = (double)pp__shape_bytes(q->output);
     double w = (double)pp__conv2d_transposed_bytes(&g), dy_elems = y / sizeof(float);
     double flops = 2 * dy_elems * g.r * g.s * (g.c / g.groups);
-    if (pass == PP__PASS_BACKWARD_PARAMETERS && q->stored[0] && q->stored[0]->coding.codec->pooled) {
+    if (pass == PP__PASS_BACKWARD_PARAMETERS && q->stored[0] &&
+        q->stored[0]->coding.codec->pooled) {
         uint32_t window = q->stored[0]->coding.window;
         double blocks = (double)g.n * pp__divide_up(g.h, window) * pp__divide_up(g.w, window);
         flops = 2 * blocks * g.k * g.r * g.s * (g.c / g.groups) + dy_elems * g.r * g.s;

@@ -1,5 +1,5 @@
-/* The convolution kernels' launches, shared by conv2d and dense (a dense layer is a 1x1 convolution whose row
- * of pixels is the batch). Formulas and layouts: cl/op/conv2d.cl. */
+/* The convolution kernels' launches, shared by conv2d and dense (a dense layer is a 1x1 convolution
+ * whose row of pixels is the batch). Formulas and layouts: cl/op/conv2d.cl. */
 #ifndef PP_OP_CONV2D_H
 #define PP_OP_CONV2D_H
 
@@ -13,31 +13,34 @@ typedef struct pp__conv2d_geometry {
 } pp__conv2d_geometry;
 
 /* y = x * w + b; an empty `bias` adds none. */
-pp_status pp__conv2d_forward(pp__stream *stream, const pp__conv2d_geometry *g, pp__ref x, pp__ref w, pp__ref bias,
-                             pp__ref y);
+pp_status pp__conv2d_forward(pp__stream *stream, const pp__conv2d_geometry *g, pp__ref x, pp__ref w,
+                             pp__ref bias, pp__ref y);
 
 /* dx (+)= the data gradient. `workspace` holds pp__conv2d_transposed_bytes. */
 size_t pp__conv2d_transposed_bytes(const pp__conv2d_geometry *g);
-pp_status pp__conv2d_backward_input(pp__stream *stream, const pp__conv2d_geometry *g, pp__ref w, pp__ref dy,
-                                    pp__ref dx, bool adds, pp__ref workspace);
+pp_status pp__conv2d_backward_input(pp__stream *stream, const pp__conv2d_geometry *g, pp__ref w,
+                                    pp__ref dy, pp__ref dx, bool adds, pp__ref workspace);
 
 /* dw (+)= the weight gradient. `workspace` holds pp__conv2d_partial_bytes. */
 size_t pp__conv2d_partial_bytes(const pp__conv2d_geometry *g, const pp_profile *profile);
-pp_status pp__conv2d_backward_weight(pp__stream *stream, const pp__conv2d_geometry *g, pp__ref x, pp__ref dy,
-                                     pp__ref dw, bool adds, pp__ref workspace);
+pp_status pp__conv2d_backward_weight(pp__stream *stream, const pp__conv2d_geometry *g, pp__ref x,
+                                     pp__ref dy, pp__ref dw, bool adds, pp__ref workspace);
 
-/* The same from the stored form of x: straight from memory where it lies there in float32, band of images by
- * band through a scratch of conv2d.band_bytes where it has to be decoded, or in the pooled domain. `per_image`
- * is the geometry of one image of the stored value. */
-size_t pp__conv2d_stored_bytes(const pp__conv2d_geometry *g, const pp__stored *stored, const pp_profile *profile);
+/* The same from the stored form of x: straight from memory where it lies there in float32, band of
+ * images by band through a scratch of conv2d.band_bytes where it has to be decoded, or in the
+ * pooled domain. `per_image` is the geometry of one image of the stored value. */
+size_t pp__conv2d_stored_bytes(const pp__conv2d_geometry *g, const pp__stored *stored,
+                               const pp_profile *profile);
 pp_status pp__conv2d_backward_weight_stored(pp__stream *stream, const pp__conv2d_geometry *g,
-                                            const pp__stored *stored, pp__ref dy, pp__ref dw, bool adds,
-                                            pp__ref workspace);
+                                            const pp__stored *stored, pp__ref dy, pp__ref dw,
+                                            bool adds, pp__ref workspace);
 
 /* db (+)= the sum of dy over `pixels`. */
-pp_status pp__conv2d_backward_bias(pp__stream *stream, uint32_t pixels, uint32_t k, pp__ref dy, pp__ref db, bool adds);
+pp_status pp__conv2d_backward_bias(pp__stream *stream, uint32_t pixels, uint32_t k, pp__ref dy,
+                                   pp__ref db, bool adds);
 
-/* The images (or, for a dense layer's row of samples, pixels) first..first+count-1 of a geometry. */
+/* The images (or, for a dense layer's row of samples, pixels) first..first+count-1 of a geometry.
+ *  */
 pp__conv2d_geometry pp__conv2d_band(const pp__conv2d_geometry *g, uint32_t count);
 
 #endif

@@ -17,7 +17,8 @@ static uint32_t vector_of(const pp_profile *profile, uint32_t group_k) {
 static uint32_t tile_of(const pp_profile *profile, uint32_t columns) {
     uint32_t most = pp__profile_u32(profile, "conv2d.tile"), best = 1;
     for (uint32_t tile = 1; tile <= most && tile <= columns; tile++)
-        if (pp__divide_up(columns, tile) * (uint64_t)tile * best <= pp__divide_up(columns, best) * (uint64_t)best * tile)
+        if (pp__divide_up(columns, tile) * (uint64_t)tile * best <=
+            pp__divide_up(columns, best) * (uint64_t)best * tile)
             best = tile;
     return best;
 }
@@ -50,8 +51,9 @@ static void append_axis(pp__launch *l, const axis *a) {
 }
 
 /* One launch of conv2d_gather; in/out are the extents of what is read and written. */
-static pp_status gather(pp__stream *stream, const pp__conv2d_geometry *g, pp__shape in, pp__shape out, const axis *h,
-                        const axis *w, pp__ref x, pp__ref weight, pp__ref bias, pp__ref y, bool adds) {
+static pp_status gather(pp__stream *stream, const pp__conv2d_geometry *g, pp__shape in,
+                        pp__shape out, const axis *h, const axis *w, pp__ref x, pp__ref weight,
+                        pp__ref bias, pp__ref y, bool adds) {
     const pp_profile *profile = pp__stream_profile(stream);
     uint32_t group_k = out.c / g->groups, tile = tile_of(profile, w->count);
     pp__launch l;
@@ -75,25 +77,31 @@ static pp_status gather(pp__stream *stream, const pp__conv2d_geometry *g, pp__sh
     return pp__launch_cover(&l, blocks, (size_t)h->count * pp__divide_up(w->count, tile), g->n);
 }
 
-pp_status pp__conv2d_forward(pp__stream *stream, const pp__conv2d_geometry *g, pp__ref x, pp__ref w, pp__ref bias,
-                             pp__ref y) {
+pp_status pp__conv2d_forward(pp__stream *stream, const pp__conv2d_geometry *g, pp__ref x, pp__ref w,
+                             pp__ref bias, pp__ref y) {
     axis h = {g->stride_h, 1, 1, 0, g->oh, -(int32_t)g->pad_h, (int32_t)g->dilation_h};
     axis v = {g->stride_w, 1, 1, 0, g->ow, -(int32_t)g->pad_w, (int32_t)g->dilation_w};
-    return gather(stream, g, (pp__shape){g->n, g->h, g->w, g->c}, (pp__shape){g->n, g->oh, g->ow, g->k}, &h, &v, x, w,
-                  bias, y, false);
+    return gather(stream, g, (pp__shape){g->n, g->h, g->w, g->c},
+                  (pp__shape){g->n, g->oh, g->ow, g->k}, &h, &v, x, w, bias, y, false);
 }
 
 size_t pp__conv2d_transposed_bytes(const pp__conv2d_geometry *g) {
     return (size_t)g->r * g->s * (g->c / g->groups) * g->k * sizeof(float);
 }
 
-static axis data_axis(uint32_t extent, uint32_t phase, uint32_t stride, uint32_t pad, uint32_t dilation) {
-    return (axis){1, stride, stride, phase, pp__divide_up(extent - phase, stride), (int32_t)(phase + pad),
+static axis data_axis(uint32_t extent, uint32_t phase, uint32_t stride, uint32_t pad,
+                      uint32_t dilation) {
+    return (axis){1,
+                  stride,
+                  stride,
+                  phase,
+                  pp__divide_up(extent - phase, stride),
+                  (int32_t)(phase + pad),
                   -(int32_t)dilation};
 }
 
-pp_status pp__conv2d_backward_input(pp__stream *stream, const pp__conv2d_geometry *g, pp__ref w, pp__ref dy,
-                                    pp__ref dx, bool adds, pp__ref workspace) {
+pp_status pp__conv2d_backward_input(pp__stream *stream, const pp__conv2d_geometry *g, pp__ref w,
+                                    pp__ref dy, pp__ref dx, bool adds, pp__ref workspace) {
     pp__launch l;
     pp__launch_begin(&l, stream, "op/conv2d", "conv2d_transpose_weight");
     pp__launch_tensor(&l, w, sizeof(float));
@@ -102,14 +110,16 @@ pp_status pp__conv2d_backward_input(pp__stream *stream, const pp__conv2d_geometr
     pp__launch_u32(&l, g->c);
     pp__launch_u32(&l, g->k);
     pp__launch_u32(&l, g->groups);
-    PP_TRY(pp__launch_cover(&l, (size_t)g->groups * pp__divide_up(g->c / g->groups, 8), (size_t)g->r * g->s, 1));
+    PP_TRY(pp__launch_cover(&l, (size_t)g->groups * pp__divide_up(g->c / g->groups, 8),
+                            (size_t)g->r * g->s, 1));
     pp__ref none = {0};
     for (uint32_t ph = 0; ph < g->stride_h && ph < g->h; ph++)
         for (uint32_t pw = 0; pw < g->stride_w && pw < g->w; pw++) {
             axis h = data_axis(g->h, ph, g->stride_h, g->pad_h, g->dilation_h);
             axis v = data_axis(g->w, pw, g->stride_w, g->pad_w, g->dilation_w);
-            PP_TRY(gather(stream, g, (pp__shape){g->n, g->oh, g->ow, g->k}, (pp__shape){g->n, g->h, g->w, g->c}, &h,
-                          &v, dy, workspace, none, dx, adds));
+            PP_TRY(gather(stream, g, (pp__shape){g->n, g->oh, g->ow, g->k},
+                          (pp__shape){g->n, g->h, g->w, g->c}, &h, &v, dy, workspace, none, dx,
+                          adds));
         }
     return PP_OK;
 }
@@ -124,14 +134,17 @@ static uint32_t splits_of(const pp__conv2d_geometry *g, const pp_profile *profil
     return splits > g->n ? g->n : (uint32_t)splits;
 }
 
-static uint32_t weight_elems(const pp__conv2d_geometry *g) { return g->r * g->s * (g->c / g->groups) * g->k; }
+static uint32_t weight_elems(const pp__conv2d_geometry *g) {
+    return g->r * g->s * (g->c / g->groups) * g->k;
+}
 
 size_t pp__conv2d_partial_bytes(const pp__conv2d_geometry *g, const pp_profile *profile) {
     uint32_t splits = splits_of(g, profile);
     return splits > 1 ? (size_t)splits * weight_elems(g) * sizeof(float) : 0;
 }
 
-static pp_status reduce(pp__stream *stream, pp__ref partial, pp__ref dw, uint32_t elems, uint32_t splits, bool adds) {
+static pp_status reduce(pp__stream *stream, pp__ref partial, pp__ref dw, uint32_t elems,
+                        uint32_t splits, bool adds) {
     pp__launch l;
     pp__launch_begin(&l, stream, "op/conv2d", "conv2d_reduce");
     pp__launch_define(&l, "CONV2D_ADD", adds);
@@ -143,8 +156,8 @@ static pp_status reduce(pp__stream *stream, pp__ref partial, pp__ref dw, uint32_
     return pp__launch_cover(&l, pp__divide_up(elems, 64), 1, 1);
 }
 
-pp_status pp__conv2d_backward_weight(pp__stream *stream, const pp__conv2d_geometry *g, pp__ref x, pp__ref dy,
-                                     pp__ref dw, bool adds, pp__ref workspace) {
+pp_status pp__conv2d_backward_weight(pp__stream *stream, const pp__conv2d_geometry *g, pp__ref x,
+                                     pp__ref dy, pp__ref dw, bool adds, pp__ref workspace) {
     const pp_profile *profile = pp__stream_profile(stream);
     uint32_t group_k = g->k / g->groups, group_c = g->c / g->groups;
     uint32_t splits = splits_of(g, profile), block = block_of(profile, group_c);
@@ -156,11 +169,13 @@ pp_status pp__conv2d_backward_weight(pp__stream *stream, const pp__conv2d_geomet
     pp__launch_tensor(&l, x, sizeof(float));
     pp__launch_tensor(&l, dy, sizeof(float));
     pp__launch_tensor(&l, splits > 1 ? workspace : dw, sizeof(float));
-    const uint32_t extents[] = {g->h,        g->w,        g->c,     g->oh,    g->ow,         g->k,          g->r, g->s,
-                                g->groups,   g->stride_h, g->stride_w, g->pad_h, g->pad_w, g->dilation_h,
-                                g->dilation_w, g->n,      splits,   weight_elems(g)};
+    const uint32_t extents[] = {g->h,        g->w,     g->c,           g->oh,         g->ow,
+                                g->k,        g->r,     g->s,           g->groups,     g->stride_h,
+                                g->stride_w, g->pad_h, g->pad_w,       g->dilation_h, g->dilation_w,
+                                g->n,        splits,   weight_elems(g)};
     for (size_t i = 0; i < sizeof extents / sizeof *extents; i++) pp__launch_u32(&l, extents[i]);
-    PP_TRY(pp__launch_cover(&l, (size_t)g->groups * pp__divide_up(group_k, vector_of(profile, group_k)),
+    PP_TRY(pp__launch_cover(&l,
+                            (size_t)g->groups * pp__divide_up(group_k, vector_of(profile, group_k)),
                             group_c / block, (size_t)g->r * g->s * splits));
     return splits > 1 ? reduce(stream, workspace, dw, weight_elems(g), splits, adds) : PP_OK;
 }
@@ -171,8 +186,12 @@ pp__conv2d_geometry pp__conv2d_band(const pp__conv2d_geometry *g, uint32_t count
     return band;
 }
 
-static size_t image_bytes(const pp__conv2d_geometry *g) { return (size_t)g->h * g->w * g->c * sizeof(float); }
-static size_t gradient_bytes(const pp__conv2d_geometry *g) { return (size_t)g->oh * g->ow * g->k * sizeof(float); }
+static size_t image_bytes(const pp__conv2d_geometry *g) {
+    return (size_t)g->h * g->w * g->c * sizeof(float);
+}
+static size_t gradient_bytes(const pp__conv2d_geometry *g) {
+    return (size_t)g->oh * g->ow * g->k * sizeof(float);
+}
 
 /* Images whose scratch of `each` bytes fits conv2d.band_bytes; at least one. */
 static uint32_t band_images(const pp__conv2d_geometry *g, size_t each, const pp_profile *profile) {
@@ -181,18 +200,22 @@ static uint32_t band_images(const pp__conv2d_geometry *g, size_t each, const pp_
 }
 
 static bool in_pooled_domain(const pp__conv2d_geometry *g, const pp__stored *stored) {
-    return stored->coding.codec->pooled && stored->shape.h == g->h && stored->shape.w == g->w && g->n == stored->shape.n;
+    return stored->coding.codec->pooled && stored->shape.h == g->h && stored->shape.w == g->w &&
+           g->n == stored->shape.n;
 }
 
 /* The block sums of dy for one tap, as the gradient of a 1x1 convolution over the pooled map. */
-static pp__conv2d_geometry tap_geometry(const pp__conv2d_geometry *g, uint32_t window, uint32_t images) {
+static pp__conv2d_geometry tap_geometry(const pp__conv2d_geometry *g, uint32_t window,
+                                        uint32_t images) {
     uint32_t blocks_h = pp__divide_up(g->h, window), blocks_w = pp__divide_up(g->w, window);
-    return (pp__conv2d_geometry){images, blocks_h, blocks_w, g->c, blocks_h, blocks_w, g->k, 1, 1, 1, 1, 0, 0, 1, 1,
-                                 g->groups};
+    return (pp__conv2d_geometry){images, blocks_h, blocks_w, g->c,     blocks_h, blocks_w,
+                                 g->k,   1,        1,        1,        1,        0,
+                                 0,      1,        1,        g->groups};
 }
 
 /* The most partial sums that any band needs: splits depend on the number of images. */
-static size_t partial_bytes_up_to(pp__conv2d_geometry g, uint32_t images, const pp_profile *profile) {
+static size_t partial_bytes_up_to(pp__conv2d_geometry g, uint32_t images,
+                                  const pp_profile *profile) {
     size_t most = 0;
     for (g.n = 1; g.n <= images; g.n++) {
         size_t bytes = pp__conv2d_partial_bytes(&g, profile);
@@ -202,23 +225,30 @@ static size_t partial_bytes_up_to(pp__conv2d_geometry g, uint32_t images, const 
 }
 
 /* Where the scratch lies behind the partial sums, on a vector's boundary. */
-static size_t scratch_offset(size_t partial_bytes) { return pp__round_up(partial_bytes, 64); }
+static size_t scratch_offset(size_t partial_bytes) {
+    return pp__round_up(partial_bytes, 64);
+}
 
-size_t pp__conv2d_stored_bytes(const pp__conv2d_geometry *g, const pp__stored *stored, const pp_profile *profile) {
+size_t pp__conv2d_stored_bytes(const pp__conv2d_geometry *g, const pp__stored *stored,
+                               const pp_profile *profile) {
     if (pp__stored_is_plain(stored)) return pp__conv2d_partial_bytes(g, profile);
     if (in_pooled_domain(g, stored)) {
         pp__conv2d_geometry tap = tap_geometry(g, stored->coding.window, 1);
         uint32_t images = band_images(g, gradient_bytes(&tap), profile);
-        return scratch_offset(partial_bytes_up_to(tap, images, profile)) + images * gradient_bytes(&tap);
+        return scratch_offset(partial_bytes_up_to(tap, images, profile)) +
+               images * gradient_bytes(&tap);
     }
     uint32_t images = band_images(g, image_bytes(g), profile);
     return scratch_offset(partial_bytes_up_to(*g, images, profile)) + images * image_bytes(g);
 }
 
-static pp__ref behind(pp__ref ref, size_t bytes) { return (pp__ref){ref.memory, ref.offset_bytes + bytes}; }
+static pp__ref behind(pp__ref ref, size_t bytes) {
+    return (pp__ref){ref.memory, ref.offset_bytes + bytes};
+}
 
-static pp_status pooled_gradient(pp__stream *stream, const pp__conv2d_geometry *g, uint32_t window, uint32_t r,
-                                 uint32_t s, const pp__conv2d_geometry *tap, pp__ref dy, pp__ref sums) {
+static pp_status pooled_gradient(pp__stream *stream, const pp__conv2d_geometry *g, uint32_t window,
+                                 uint32_t r, uint32_t s, const pp__conv2d_geometry *tap, pp__ref dy,
+                                 pp__ref sums) {
     uint32_t chunk = pp__profile_u32(pp__stream_profile(stream), "conv2d_pooled.chunk");
     pp__launch l;
     pp__launch_begin(&l, stream, "op/conv2d_pooled", "conv2d_pooled_gradient");
@@ -232,11 +262,13 @@ static pp_status pooled_gradient(pp__stream *stream, const pp__conv2d_geometry *
     pp__launch_u32(&l, tap->h);
     pp__launch_u32(&l, tap->w);
     pp__launch_u32(&l, tap->n);
-    return pp__launch_cover(&l, pp__divide_up(g->k, 8), pp__divide_up(tap->n * tap->h * tap->w, chunk), 1);
+    return pp__launch_cover(&l, pp__divide_up(g->k, 8),
+                            pp__divide_up(tap->n * tap->h * tap->w, chunk), 1);
 }
 
-static pp_status backward_weight_pooled(pp__stream *stream, const pp__conv2d_geometry *g, const pp__stored *stored,
-                                        pp__ref dy, pp__ref dw, bool adds, pp__ref workspace) {
+static pp_status backward_weight_pooled(pp__stream *stream, const pp__conv2d_geometry *g,
+                                        const pp__stored *stored, pp__ref dy, pp__ref dw, bool adds,
+                                        pp__ref workspace) {
     const pp_profile *profile = pp__stream_profile(stream);
     uint32_t window = stored->coding.window;
     pp__conv2d_geometry tap = tap_geometry(g, window, 1);
@@ -248,34 +280,37 @@ static pp_status backward_weight_pooled(pp__stream *stream, const pp__conv2d_geo
         pp__ref band_x = behind(stored->code, first * image_bytes(&tap));
         for (uint32_t t = 0; t < g->r * g->s; t++) {
             PP_TRY(pooled_gradient(stream, g, window, t / g->s, t % g->s, &tap, band_dy, sums));
-            PP_TRY(pp__conv2d_backward_weight(stream, &tap, band_x, sums,
-                                              behind(dw, (size_t)t * weight_elems(&tap) * sizeof(float)),
-                                              adds || first > 0, workspace));
+            PP_TRY(pp__conv2d_backward_weight(
+                stream, &tap, band_x, sums,
+                behind(dw, (size_t)t * weight_elems(&tap) * sizeof(float)), adds || first > 0,
+                workspace));
         }
     }
     return PP_OK;
 }
 
 pp_status pp__conv2d_backward_weight_stored(pp__stream *stream, const pp__conv2d_geometry *g,
-                                            const pp__stored *stored, pp__ref dy, pp__ref dw, bool adds,
-                                            pp__ref workspace) {
+                                            const pp__stored *stored, pp__ref dy, pp__ref dw,
+                                            bool adds, pp__ref workspace) {
     if (pp__stored_is_plain(stored))
         return pp__conv2d_backward_weight(stream, g, stored->code, dy, dw, adds, workspace);
-    if (in_pooled_domain(g, stored)) return backward_weight_pooled(stream, g, stored, dy, dw, adds, workspace);
+    if (in_pooled_domain(g, stored))
+        return backward_weight_pooled(stream, g, stored, dy, dw, adds, workspace);
     const pp_profile *profile = pp__stream_profile(stream);
     uint32_t images = band_images(g, image_bytes(g), profile);
     pp__ref x = behind(workspace, scratch_offset(partial_bytes_up_to(*g, images, profile)));
     for (uint32_t first = 0; first < g->n; first += images) {
-        pp__conv2d_geometry band = pp__conv2d_band(g, g->n - first < images ? g->n - first : images);
+        pp__conv2d_geometry band =
+            pp__conv2d_band(g, g->n - first < images ? g->n - first : images);
         PP_TRY(pp__stored_decode(stored, first, band.n, x, stream));
-        PP_TRY(pp__conv2d_backward_weight(stream, &band, x, behind(dy, first * gradient_bytes(g)), dw,
-                                          adds || first > 0, workspace));
+        PP_TRY(pp__conv2d_backward_weight(stream, &band, x, behind(dy, first * gradient_bytes(g)),
+                                          dw, adds || first > 0, workspace));
     }
     return PP_OK;
 }
 
-pp_status pp__conv2d_backward_bias(pp__stream *stream, uint32_t pixels, uint32_t k, pp__ref dy, pp__ref db,
-                                   bool adds) {
+pp_status pp__conv2d_backward_bias(pp__stream *stream, uint32_t pixels, uint32_t k, pp__ref dy,
+                                   pp__ref db, bool adds) {
     pp__launch l;
     pp__launch_begin(&l, stream, "op/conv2d", "conv2d_backward_bias");
     pp__launch_define(&l, "CONV2D_ADD", adds);

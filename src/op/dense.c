@@ -1,5 +1,5 @@
-/* dense: y = x W + b, the input flattened in h, w, c order, weights [in, out]. The kernels are conv2d's: a 1x1
- * convolution over one image whose row of pixels is the batch.
+/* dense: y = x W + b, the input flattened in h, w, c order, weights [in, out]. The kernels are
+ * conv2d's: a 1x1 convolution over one image whose row of pixels is the batch.
  *
  * Saved for backward: the input, lossy allowed. */
 #include <inttypes.h>
@@ -8,8 +8,8 @@
 #include "op/conv2d.h"
 #include "op/params.h"
 
-static pp_status infer(pp_engine *engine, const char *node, const void *params, const pp__shape *inputs,
-                       pp__op_shapes *shapes_out) {
+static pp_status infer(pp_engine *engine, const char *node, const void *params,
+                       const pp__shape *inputs, pp__op_shapes *shapes_out) {
     const pp_dense_params *p = params;
     const pp__shape in = inputs[0];
     uint64_t features = (uint64_t)in.h * in.w * in.c, limit = 1u << 30;
@@ -17,19 +17,24 @@ static pp_status infer(pp_engine *engine, const char *node, const void *params, 
         char text[PP__SHAPE_TEXT];
         pp__shape_print(in, text);
         return pp__fail(engine, PP_ERROR_SHAPE,
-                        "node '%s' (dense): %" PRIu32 " output features for input %s; both lie in 1 to 2^30", node,
-                        p->out_features, text);
+                        "node '%s' (dense): %" PRIu32
+                        " output features for input %s; both lie in 1 to 2^30",
+                        node, p->out_features, text);
     }
     shapes_out->output = (pp__shape){in.n, 1, 1, p->out_features};
-    shapes_out->parameters[0] = (pp__parameter_spec){.suffix = "weight",
-                                                     .shape = {1, 1, (uint32_t)features, p->out_features},
-                                                     .axis_count = 2,
-                                                     .init = PP__INIT_NORMAL,
-                                                     .deviation = (float)sqrt(1.0 / (double)features),
-                                                     .trainable = true,
-                                                     .decayed = true};
-    shapes_out->parameters[1] = (pp__parameter_spec){
-        .suffix = "bias", .shape = {1, 1, 1, p->out_features}, .axis_count = 1, .init = PP__INIT_ZERO, .trainable = true};
+    shapes_out->parameters[0] =
+        (pp__parameter_spec){.suffix = "weight",
+                             .shape = {1, 1, (uint32_t)features, p->out_features},
+                             .axis_count = 2,
+                             .init = PP__INIT_NORMAL,
+                             .deviation = (float)sqrt(1.0 / (double)features),
+                             .trainable = true,
+                             .decayed = true};
+    shapes_out->parameters[1] = (pp__parameter_spec){.suffix = "bias",
+                                                     .shape = {1, 1, 1, p->out_features},
+                                                     .axis_count = 1,
+                                                     .init = PP__INIT_ZERO,
+                                                     .trainable = true};
     shapes_out->parameter_count = p->bias ? 2 : 1;
     return PP_OK;
 }
@@ -40,12 +45,15 @@ static size_t save(const pp__op_query *q, pp__save saves[PP__OP_SAVES]) {
     return 1;
 }
 
-static uint32_t features_of(const pp__op_query *q) { return q->inputs[0].h * q->inputs[0].w * q->inputs[0].c; }
+static uint32_t features_of(const pp__op_query *q) {
+    return q->inputs[0].h * q->inputs[0].w * q->inputs[0].c;
+}
 
 /* The batch as one row of pixels. */
 static pp__conv2d_geometry row_geometry(const pp__op_query *q) {
     uint32_t n = q->inputs[0].n;
-    return (pp__conv2d_geometry){1, 1, n, features_of(q), 1, n, q->output.c, 1, 1, 1, 1, 0, 0, 1, 1, 1};
+    return (pp__conv2d_geometry){1, 1, n, features_of(q), 1, n, q->output.c, 1, 1, 1, 1, 0, 0,
+                                 1, 1, 1};
 }
 
 /* The batch as images of one pixel: what the weight gradient splits and decodes by. */
@@ -56,29 +64,33 @@ static pp__conv2d_geometry image_geometry(const pp__op_query *q) {
 
 static size_t workspace(const pp__op_query *q, pp__pass pass) {
     pp__conv2d_geometry g = image_geometry(q);
-    if (pass == PP__PASS_BACKWARD_PARAMETERS) return pp__conv2d_stored_bytes(&g, q->stored[0], q->profile);
+    if (pass == PP__PASS_BACKWARD_PARAMETERS)
+        return pp__conv2d_stored_bytes(&g, q->stored[0], q->profile);
     return pass == PP__PASS_BACKWARD ? pp__conv2d_transposed_bytes(&g) : 0;
 }
 
 static pp_status forward(const pp__op_binding *b) {
     pp__conv2d_geometry g = row_geometry(&b->q);
-    return pp__conv2d_forward(b->stream, &g, b->inputs[0], b->parameters[0], b->parameters[1], b->output);
+    return pp__conv2d_forward(b->stream, &g, b->inputs[0], b->parameters[0], b->parameters[1],
+                              b->output);
 }
 
 static pp_status backward_parameters(const pp__op_binding *b) {
     const pp_dense_params *p = b->q.params;
     pp__conv2d_geometry g = image_geometry(&b->q);
     PP_TRY(pp__conv2d_backward_weight_stored(b->stream, &g, b->q.stored[0], b->output_gradient,
-                                             b->parameter_gradients[0], b->parameter_gradients_add, b->workspace));
+                                             b->parameter_gradients[0], b->parameter_gradients_add,
+                                             b->workspace));
     if (!p->bias) return PP_OK;
-    return pp__conv2d_backward_bias(b->stream, g.n, g.k, b->output_gradient, b->parameter_gradients[1],
-                                    b->parameter_gradients_add);
+    return pp__conv2d_backward_bias(b->stream, g.n, g.k, b->output_gradient,
+                                    b->parameter_gradients[1], b->parameter_gradients_add);
 }
 
 static pp_status backward(const pp__op_binding *b) {
     pp__conv2d_geometry g = row_geometry(&b->q);
-    return pp__conv2d_backward_input(b->stream, &g, b->parameters[0], b->output_gradient, b->input_gradients[0],
-                                     b->input_gradient_adds[0], b->workspace);
+    return pp__conv2d_backward_input(b->stream, &g, b->parameters[0], b->output_gradient,
+                                     b->input_gradients[0], b->input_gradient_adds[0],
+                                     b->workspace);
 }
 
 static pp__op_cost cost(const pp__op_query *q, pp__pass pass) {

@@ -8,7 +8,8 @@
 #include "tensor/tensor.h"
 #include "util/size.h"
 
-/* Appends pixels and channels as the kernel's last two arguments and covers (octets, pixel chunks). */
+/* Appends pixels and channels as the kernel's last two arguments and covers (octets, pixel
+ * chunks). */
 static inline pp_status pp__launch_cover_pixels(pp__launch *launch, pp__shape shape) {
     uint32_t chunk = pp__profile_u32(pp__stream_profile(launch->stream), "common.chunk");
     size_t pixels = pp__shape_pixels(shape);

@@ -1,8 +1,9 @@
-/* The operator table. One question about an operator = one field of pp__op. Compiles without OpenCL.
+/* The operator table. One question about an operator = one field of pp__op. Compiles without
+ * OpenCL.
  *
- * An operator is one file in this folder and one constant table at its end; op_list.inc lists them all.
- * The plan asks the questions that need no device (infer, save, workspace, cost); the session binds memory and
- * lets the operator record its launches once.
+ * An operator is one file in this folder and one constant table at its end; op_list.inc lists them
+ * all. The plan asks the questions that need no device (infer, save, workspace, cost); the session
+ * binds memory and lets the operator record its launches once.
  */
 #ifndef PP_OP_OP_H
 #define PP_OP_OP_H
@@ -39,13 +40,17 @@ typedef struct pp__op_shapes {
 } pp__op_shapes;
 
 /* What backward needs of the forward pass. */
-typedef enum pp__save_source { PP__SAVE_INPUT, PP__SAVE_OUTPUT, PP__SAVE_AUXILIARY } pp__save_source;
+typedef enum pp__save_source {
+    PP__SAVE_INPUT,
+    PP__SAVE_OUTPUT,
+    PP__SAVE_AUXILIARY
+} pp__save_source;
 typedef struct pp__save {
     pp__save_source source;
-    pp__view view;       /* INPUT: PP__VIEW_VALUE. OUTPUT: mask, or x-hat of a normalising operator */
-    bool exact;          /* INPUT: only float32 will do */
-    uint32_t bits;       /* AUXILIARY with PP__VIEW_INDEX: bits per element of the output */
-    size_t bytes;        /* AUXILIARY otherwise: exact bytes (batch-norm's statistics) */
+    pp__view view; /* INPUT: PP__VIEW_VALUE. OUTPUT: mask, or x-hat of a normalising operator */
+    bool exact;    /* INPUT: only float32 will do */
+    uint32_t bits; /* AUXILIARY with PP__VIEW_INDEX: bits per element of the output */
+    size_t bytes;  /* AUXILIARY otherwise: exact bytes (batch-norm's statistics) */
 } pp__save;
 
 typedef enum pp__pass {
@@ -64,18 +69,20 @@ typedef struct pp__op_query {
     bool training;
     bool input_gradient[PP__OP_INPUTS]; /* false: nobody wants it (the network's input) */
     bool accumulate;                    /* parameter gradients may have to be added to */
-    const pp__stored *stored[PP__OP_SAVES]; /* coding, subject, shape of each save; refs only when bound */
+    /* Coding, subject and shape of each save; refs only when bound. */
+    const pp__stored *stored[PP__OP_SAVES];
 } pp__op_query;
 
 /* A node bound to memory: what forward and backward record their launches from. */
 typedef struct pp__op_binding {
     pp__op_query q;
     pp__stream *stream;
-    pp__ref inputs[PP__OP_INPUTS];         /* forward only */
-    pp__ref output;                        /* forward only. May be inputs[i]'s memory where traits allow it */
+    pp__ref inputs[PP__OP_INPUTS]; /* forward only */
+    pp__ref output; /* forward only. May be inputs[i]'s memory where traits allow it */
     pp__ref parameters[PP__OP_PARAMETERS];
-    pp__ref auxiliary[PP__OP_SAVES];       /* forward: where AUXILIARY save i and OUTPUT x-hat codes are written */
-    pp__ref output_gradient;               /* backward */
+    /* Forward: where AUXILIARY save i and OUTPUT x-hat codes are written. */
+    pp__ref auxiliary[PP__OP_SAVES];
+    pp__ref output_gradient; /* backward */
     pp__ref input_gradients[PP__OP_INPUTS];
     bool input_gradient_adds[PP__OP_INPUTS]; /* add to what is there; otherwise overwrite */
     pp__ref parameter_gradients[PP__OP_PARAMETERS];
@@ -83,27 +90,33 @@ typedef struct pp__op_binding {
     pp__ref workspace;
     pp__ref labels;  /* losses: int32 [n], or float32 targets of the prediction's shape */
     pp__ref metrics; /* losses: float32 [2], loss sum and hits are added */
-    pp__ref scalars; /* the step's scalars, cl/common.cl says which: dropout's seed, the loss's count, ... */
+    /* The step's scalars, cl/common.cl says which: dropout's seed, the loss's count, ... */
+    pp__ref scalars;
     uint32_t node_number;
 } pp__op_binding;
 
-typedef struct pp__op_cost { double flops, bytes; } pp__op_cost;
+typedef struct pp__op_cost {
+    double flops, bytes;
+} pp__op_cost;
 
 typedef enum pp__op_trait {
     PP__OP_IN_PLACE = 1,          /* output may overwrite input 0 */
     PP__OP_IN_PLACE_SECOND = 2,   /* ... or input 1 */
     PP__OP_GRADIENT_IN_PLACE = 4, /* input gradient 0 may overwrite the output gradient */
-    PP__OP_GRADIENT_SHARED = 8,   /* every input gradient *is* the output gradient (add): nothing to record */
+    PP__OP_GRADIENT_SHARED =
+        8, /* every input gradient *is* the output gradient (add): nothing to record */
     PP__OP_LOSS = 16,
-    PP__OP_NORMALISES = 32,       /* its x-hat is the root of its output: parameters 0 and 1 are gamma and beta,
+    PP__OP_NORMALISES =
+        32, /* its x-hat is the root of its output: parameters 0 and 1 are gamma and beta,
                                      the AUXILIARY save is the statistics; where the codec stores itself,
                                      input 0 is kept in x-hat's place */
-    PP__OP_RELU_OUTPUT = 64,      /* the output went through a ReLU */
-    PP__OP_POOL_INPUT = 128,      /* a framework keeps this operator's input for backward (max-pool) */
-    PP__OP_SOURCE = 256,          /* no inputs: the network's input */
-    PP__OP_GRADIENT_COMMON = 512, /* all input gradients are one tensor (add_relu): backward writes it to
+    PP__OP_RELU_OUTPUT = 64, /* the output went through a ReLU */
+    PP__OP_POOL_INPUT = 128, /* a framework keeps this operator's input for backward (max-pool) */
+    PP__OP_SOURCE = 256,     /* no inputs: the network's input */
+    PP__OP_GRADIENT_COMMON =
+        512,              /* all input gradients are one tensor (add_relu): backward writes it to
                                      input_gradients[0] alone */
-    PP__OP_TARGETS = 1024         /* a loss that compares with float32 targets of its input's shape; other
+    PP__OP_TARGETS = 1024 /* a loss that compares with float32 targets of its input's shape; other
                                      losses take int32 labels [n] */
 } pp__op_trait;
 
@@ -111,15 +124,17 @@ typedef struct pp__op {
     const char *name;
     size_t params_bytes;
     size_t input_count;
-    /* Output and parameter shapes for the inputs' shapes, or one precise sentence. `node` names the node. */
-    pp_status (*infer)(pp_engine *engine, const char *node, const void *params, const pp__shape *inputs,
-                       pp__op_shapes *shapes_out);
+    /* Output and parameter shapes for the inputs' shapes, or one precise sentence. `node` names the
+     * node. */
+    pp_status (*infer)(pp_engine *engine, const char *node, const void *params,
+                       const pp__shape *inputs, pp__op_shapes *shapes_out);
     /* Fills `saves` (zeroed) and returns how many there are. NULL: backward needs nothing. */
     size_t (*save)(const pp__op_query *q, pp__save saves[PP__OP_SAVES]);
     /* Bytes of scratch for one pass. NULL: none. */
     size_t (*workspace)(const pp__op_query *q, pp__pass pass);
     pp_status (*forward)(const pp__op_binding *b);
-    /* Parameter gradients alone, as a step of its own in front of `backward`. NULL: `backward` writes them. */
+    /* Parameter gradients alone, as a step of its own in front of `backward`. NULL: `backward`
+     * writes them. */
     pp_status (*backward_parameters)(const pp__op_binding *b);
     pp_status (*backward)(const pp__op_binding *b);
     pp__op_cost (*cost)(const pp__op_query *q, pp__pass pass);

@@ -12,8 +12,9 @@ enum {
     PP__SCALAR_RATE,        /* float: learning rate */
     PP__SCALAR_CORRECTION1, /* float: Adam, 1 / (1 - beta1^t) */
     PP__SCALAR_CORRECTION2, /* float: Adam, 1 / sqrt(1 - beta2^t) */
-    PP__SCALAR_HOST_WORDS, /* the words up to here are written by the host before each step */
-    PP__SCALAR_CLIP = PP__SCALAR_HOST_WORDS, /* float: what gradients are multiplied by; kernels write it */
+    PP__SCALAR_HOST_WORDS,  /* the words up to here are written by the host before each step */
+    PP__SCALAR_CLIP =
+        PP__SCALAR_HOST_WORDS, /* float: what gradients are multiplied by; kernels write it */
     PP__SCALAR_WORDS = 16
 };
 

@@ -1,9 +1,9 @@
 /* The backward and update steps, and a buffer for every gradient.
  *
- * Nodes are taken in reverse. The first reader of a value that comes by overwrites the value's gradient, later
- * ones add to it, so nothing is ever filled with zeros. Where an operator passes its gradient on unchanged
- * (add), its inputs' gradients *are* that buffer; a shared buffer is copied only before somebody adds to it
- * while another value's gradient still lies there. */
+ * Nodes are taken in reverse. The first reader of a value that comes by overwrites the value's
+ * gradient, later ones add to it, so nothing is ever filled with zeros. Where an operator passes
+ * its gradient on unchanged (add), its inputs' gradients *are* that buffer; a shared buffer is
+ * copied only before somebody adds to it while another value's gradient still lies there. */
 #include "plan/plan.h"
 
 typedef struct backward_pass {
@@ -16,9 +16,10 @@ typedef struct backward_pass {
 static pp_status new_gradient(backward_pass *b, uint32_t node, uint32_t *buffer_out) {
     pp_plan *plan = b->plan;
     size_t bytes = pp__shape_bytes(plan->nodes[node].shape);
-    PP_TRY(pp__plan_add_buffer(plan, plan->nodes[node].name, "gradient", PP_MEMORY_TRANSIENT, bytes, bytes,
-                               buffer_out));
-    return pp__grow(plan->engine, &b->sharers, &b->sharer_capacity, plan->buffer_count, sizeof *b->sharers);
+    PP_TRY(pp__plan_add_buffer(plan, plan->nodes[node].name, "gradient", PP_MEMORY_TRANSIENT, bytes,
+                               bytes, buffer_out));
+    return pp__grow(plan->engine, &b->sharers, &b->sharer_capacity, plan->buffer_count,
+                    sizeof *b->sharers);
 }
 
 static void set_gradient(backward_pass *b, uint32_t node, uint32_t buffer) {
@@ -60,7 +61,8 @@ static pp_status share_gradient(backward_pass *b, uint32_t node, uint32_t buffer
 }
 
 static pp_status share_with_inputs(backward_pass *b, const pp__plan_node *node, uint32_t buffer) {
-    for (size_t j = 0; j < node->op->input_count; j++) PP_TRY(share_gradient(b, node->inputs[j], buffer));
+    for (size_t j = 0; j < node->op->input_count; j++)
+        PP_TRY(share_gradient(b, node->inputs[j], buffer));
     return PP_OK;
 }
 
@@ -73,7 +75,8 @@ static void touch_saved(pp_plan *plan, const pp__plan_node *node, size_t step) {
         pp__plan_touch(plan, saved->buffer, step);
         if (saved->subject != PP__SUBJECT_NORMALISED) continue;
         const pp__plan_node *root = &plan->nodes[saved->node];
-        for (size_t r = 0; r < root->save_count; r++) pp__plan_touch(plan, root->auxiliary[r], step);
+        for (size_t r = 0; r < root->save_count; r++)
+            pp__plan_touch(plan, root->auxiliary[r], step);
     }
 }
 
@@ -82,8 +85,8 @@ static pp_status place_parameter_gradients(pp_plan *plan, const pp__plan_node *n
         pp__plan_parameter *parameter = &plan->parameters[node->first_parameter + p];
         if (!parameter->spec.trainable) continue;
         size_t bytes = parameter->elems * sizeof(float);
-        PP_TRY(pp__plan_add_buffer(plan, parameter->name, "gradient", PP_MEMORY_GRADIENTS, bytes, bytes,
-                                   &parameter->gradient));
+        PP_TRY(pp__plan_add_buffer(plan, parameter->name, "gradient", PP_MEMORY_GRADIENTS, bytes,
+                                   bytes, &parameter->gradient));
         pp__plan_touch(plan, parameter->gradient, plan->accumulate > 1 ? 0 : step);
     }
     return PP_OK;
@@ -108,8 +111,9 @@ static pp_status add_parameter_step(backward_pass *b, uint32_t number, uint32_t 
 }
 
 /* Where backward writes the gradient of input j, and whether it adds. */
-static pp_status place_input_gradient(backward_pass *b, uint32_t number, size_t j, uint32_t output_gradient,
-                                      uint32_t *buffer_out, bool *adds_out) {
+static pp_status place_input_gradient(backward_pass *b, uint32_t number, size_t j,
+                                      uint32_t output_gradient, uint32_t *buffer_out,
+                                      bool *adds_out) {
     pp_plan *plan = b->plan;
     const pp__plan_node *node = &plan->nodes[number];
     uint32_t input = node->inputs[j];
@@ -128,11 +132,13 @@ static pp_status place_input_gradient(backward_pass *b, uint32_t number, size_t 
     return PP_OK;
 }
 
-/* add_relu and its like: one gradient for all inputs, written to a buffer that the inputs then share. */
+/* add_relu and its like: one gradient for all inputs, written to a buffer that the inputs then
+ * share. */
 static pp_status add_common_step(backward_pass *b, uint32_t number, uint32_t output_gradient) {
     pp_plan *plan = b->plan;
     uint32_t buffer = output_gradient;
-    bool in_place = plan->nodes[number].op->traits & PP__OP_GRADIENT_IN_PLACE && b->sharers[buffer] == 1;
+    bool in_place =
+        plan->nodes[number].op->traits & PP__OP_GRADIENT_IN_PLACE && b->sharers[buffer] == 1;
     if (!in_place) PP_TRY(new_gradient(b, number, &buffer));
     pp__plan_step *step;
     PP_TRY(pp__plan_add_step(plan, PP__STEP_BACKWARD, number, "backward", &step));
@@ -154,7 +160,8 @@ static pp_status add_backward_step(backward_pass *b, uint32_t number, uint32_t o
     pp_plan *plan = b->plan;
     pp__plan_node *node = &plan->nodes[number];
     uint32_t buffers[PP__OP_INPUTS];
-    bool adds[PP__OP_INPUTS] = {false}, any = has_gradients(plan, node) && !node->op->backward_parameters;
+    bool adds[PP__OP_INPUTS] = {false},
+         any = has_gradients(plan, node) && !node->op->backward_parameters;
     for (size_t j = 0; j < PP__OP_INPUTS; j++) buffers[j] = PP__NONE;
     for (size_t j = 0; j < node->op->input_count; j++) {
         if (!plan->nodes[node->inputs[j]].wants_gradient) continue;
@@ -188,7 +195,8 @@ static pp_status add_update_step(pp_plan *plan, uint32_t number) {
     pp__plan_step *step;
     PP_TRY(pp__plan_add_step(plan, PP__STEP_UPDATE, number, "update", &step));
     for (uint32_t p = 0; p < node->parameter_count; p++)
-        pp__plan_touch(plan, plan->parameters[node->first_parameter + p].gradient, plan->step_count - 1);
+        pp__plan_touch(plan, plan->parameters[node->first_parameter + p].gradient,
+                       plan->step_count - 1);
     return PP_OK;
 }
 
@@ -216,8 +224,8 @@ static pp_status add_final_updates(pp_plan *plan) {
         pp__plan_step *step;
         PP_TRY(pp__plan_add_step(plan, PP__STEP_CLIP, plan->loss_node, "gradient norm", &step));
         size_t now = plan->step_count - 1, bytes = plan->parameter_count * sizeof(float);
-        PP_TRY(pp__plan_add_buffer(plan, "gradient norm", "workspace", PP_MEMORY_WORKSPACE, bytes, bytes,
-                                   &plan->steps[now].workspace));
+        PP_TRY(pp__plan_add_buffer(plan, "gradient norm", "workspace", PP_MEMORY_WORKSPACE, bytes,
+                                   bytes, &plan->steps[now].workspace));
         pp__plan_touch(plan, plan->steps[now].workspace, now);
     }
     for (uint32_t i = (uint32_t)plan->node_count; i-- > 0;) PP_TRY(add_update_step(plan, i));
@@ -233,11 +241,16 @@ pp_status pp__plan_backward(pp_plan *plan) {
                         "plan: the graph has no loss; add one, or plan for inference");
     backward_pass b = {.plan = plan};
     pp_status status = PP_OK;
-    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->node_count, sizeof *b.gradient, &b.gradient), done);
+    PP_TRY_GOTO(status,
+                pp__allocate(plan->engine, plan->node_count, sizeof *b.gradient, &b.gradient),
+                done);
     for (size_t i = 0; i < plan->node_count; i++) b.gradient[i] = PP__NONE;
     PP_TRY_GOTO(status,
-                pp__grow(plan->engine, &b.sharers, &b.sharer_capacity, plan->buffer_count, sizeof *b.sharers), done);
-    for (uint32_t i = (uint32_t)plan->node_count; i-- > 0;) PP_TRY_GOTO(status, add_node_steps(&b, i), done);
+                pp__grow(plan->engine, &b.sharers, &b.sharer_capacity, plan->buffer_count,
+                         sizeof *b.sharers),
+                done);
+    for (uint32_t i = (uint32_t)plan->node_count; i-- > 0;)
+        PP_TRY_GOTO(status, add_node_steps(&b, i), done);
     if (plan->updates_at_end) PP_TRY_GOTO(status, add_final_updates(plan), done);
 done:
     pp__release(plan->engine, b.gradient);

@@ -36,7 +36,8 @@ static size_t saved_stored_bytes(const pp_plan *plan) {
     size_t bytes = 0;
     for (size_t i = 0; i < plan->buffer_count; i++) {
         const pp__plan_buffer *buffer = &plan->buffers[i];
-        if (buffer->memory_class == PP_MEMORY_SAVED || buffer->saved != PP__NONE) bytes += buffer->bytes;
+        if (buffer->memory_class == PP_MEMORY_SAVED || buffer->saved != PP__NONE)
+            bytes += buffer->bytes;
     }
     return bytes;
 }
@@ -59,10 +60,13 @@ void pp_plan_summarize(const pp_plan *plan, pp_plan_summary *summary_out) {
             summary_out->class_bytes[buffer->memory_class] += buffer->bytes;
     }
     for (size_t p = 0; p < plan->parameter_count; p++)
-        if (plan->parameters[p].spec.trainable) summary_out->parameter_elems += plan->parameters[p].elems;
+        if (plan->parameters[p].spec.trainable)
+            summary_out->parameter_elems += plan->parameters[p].elems;
 }
 
-size_t pp_plan_row_count(const pp_plan *plan) { return plan->buffer_count; }
+size_t pp_plan_row_count(const pp_plan *plan) {
+    return plan->buffer_count;
+}
 
 static const char *row_kind(const pp_plan *plan, const pp__plan_buffer *buffer) {
     if (buffer->saved != PP__NONE) return pp__saved_kind_name(plan->saved[buffer->saved].kind);
@@ -90,11 +94,17 @@ void pp_plan_read_row(const pp_plan *plan, size_t index, pp_plan_row *row_out) {
     row_out->views = view_names[buffer->views];
 }
 
-const char *pp_plan_step_name(const pp_plan *plan, size_t step) { return plan->steps[step].name; }
+const char *pp_plan_step_name(const pp_plan *plan, size_t step) {
+    return plan->steps[step].name;
+}
 
-size_t pp_plan_live_bytes(const pp_plan *plan, size_t step) { return plan->live_bytes[step]; }
+size_t pp_plan_live_bytes(const pp_plan *plan, size_t step) {
+    return plan->live_bytes[step];
+}
 
-size_t pp_plan_parameter_count(const pp_plan *plan) { return plan->parameter_count; }
+size_t pp_plan_parameter_count(const pp_plan *plan) {
+    return plan->parameter_count;
+}
 
 void pp_plan_read_parameter(const pp_plan *plan, size_t index, pp_parameter_info *info_out) {
     const pp__plan_parameter *parameter = &plan->parameters[index];
@@ -105,7 +115,8 @@ void pp_plan_read_parameter(const pp_plan *plan, size_t index, pp_parameter_info
         .axis_count = parameter->spec.axis_count,
         .elem_count = parameter->elems,
         .trainable = parameter->spec.trainable,
-        .decayed = parameter->spec.trainable && (parameter->spec.decayed || plan->optimizer.decay_all),
+        .decayed =
+            parameter->spec.trainable && (parameter->spec.decayed || plan->optimizer.decay_all),
     };
     for (uint32_t i = 0; i < info_out->axis_count; i++)
         info_out->extents[i] = extents[4 - info_out->axis_count + i];
@@ -116,18 +127,21 @@ pp_status pp_plan_print(const pp_plan *plan, char **text_out) {
     pp__text text = {.engine = plan->engine};
     pp_plan_summary summary;
     pp_plan_summarize(plan, &summary);
-    pp__text_add(&text, "batch %" PRIu32 ", %zu steps, peak %zu bytes (bound %zu) at step %zu: %s\n", summary.batch,
-                 summary.step_count, summary.peak_bytes, summary.lower_bound_bytes, summary.peak_step,
-                 summary.peak_step_name);
-    pp__text_add(&text, "saved: %zu bytes stored, %zu in a float32 framework\n", summary.saved_stored_bytes,
-                 summary.saved_raw_bytes);
+    pp__text_add(&text,
+                 "batch %" PRIu32 ", %zu steps, peak %zu bytes (bound %zu) at step %zu: %s\n",
+                 summary.batch, summary.step_count, summary.peak_bytes, summary.lower_bound_bytes,
+                 summary.peak_step, summary.peak_step_name);
+    pp__text_add(&text, "saved: %zu bytes stored, %zu in a float32 framework\n",
+                 summary.saved_stored_bytes, summary.saved_raw_bytes);
     for (size_t s = 0; s < plan->step_count; s++)
-        pp__text_add(&text, "step %3zu %-40s live %zu\n", s, plan->steps[s].name, plan->live_bytes[s]);
+        pp__text_add(&text, "step %3zu %-40s live %zu\n", s, plan->steps[s].name,
+                     plan->live_bytes[s]);
     for (size_t i = 0; i < plan->buffer_count; i++) {
         pp_plan_row row;
         pp_plan_read_row(plan, i, &row);
-        pp__text_add(&text, "%-11s %-36s %9zu bytes, steps %3zu-%-3zu at %zu:%zu", pp_memory_class_name(row.memory_class),
-                     row.name, row.stored_bytes, row.first_step, row.last_step, row.chunk, row.offset_bytes);
+        pp__text_add(&text, "%-11s %-36s %9zu bytes, steps %3zu-%-3zu at %zu:%zu",
+                     pp_memory_class_name(row.memory_class), row.name, row.stored_bytes,
+                     row.first_step, row.last_step, row.chunk, row.offset_bytes);
         if (*row.codec) pp__text_add(&text, ", %s of %s for %s", row.codec, row.kind, row.views);
         pp__text_add(&text, "\n");
     }

@@ -1,7 +1,7 @@
 /* The forward steps and a buffer for every value.
  *
- * A value may overwrite its operator's input in place when the operator's traits allow it, nobody else reads
- * the input afterwards, and the input is not itself kept for backward. */
+ * A value may overwrite its operator's input in place when the operator's traits allow it, nobody
+ * else reads the input afterwards, and the input is not itself kept for backward. */
 #include "plan/plan.h"
 
 typedef struct forward_pass {
@@ -13,7 +13,8 @@ typedef struct forward_pass {
 /* The node whose float32 tensor a record keeps instead of a code, or PP__NONE. */
 static uint32_t kept_node(const pp_plan *plan, const pp__saved *saved) {
     if (!saved->coding.codec->stores_itself) return PP__NONE;
-    return saved->subject == PP__SUBJECT_NORMALISED ? plan->nodes[saved->node].inputs[0] : saved->node;
+    return saved->subject == PP__SUBJECT_NORMALISED ? plan->nodes[saved->node].inputs[0]
+                                                    : saved->node;
 }
 
 static bool may_overwrite(const forward_pass *f, uint32_t number, size_t input) {
@@ -42,24 +43,26 @@ static pp_status place_output(forward_pass *f, uint32_t number) {
     return PP_OK;
 }
 
-/* Buffers that the operator's own kernels write for backward: codes of x-hat, pool indices, statistics. */
+/* Buffers that the operator's own kernels write for backward: codes of x-hat, pool indices,
+ * statistics. */
 static pp_status place_operator_saves(pp_plan *plan, uint32_t number, size_t step) {
     pp__plan_node *node = &plan->nodes[number];
     for (size_t s = 0; s < node->save_count; s++) {
         const pp__save *save = &node->saves[s];
         if (node->saved[s] == PP__NONE) {
-            PP_TRY(pp__plan_add_buffer(plan, node->name, "statistics", PP_MEMORY_SAVED, save->bytes, save->bytes,
-                                       &node->auxiliary[s]));
+            PP_TRY(pp__plan_add_buffer(plan, node->name, "statistics", PP_MEMORY_SAVED, save->bytes,
+                                       save->bytes, &node->auxiliary[s]));
             pp__plan_touch(plan, node->auxiliary[s], step);
             continue;
         }
         pp__saved *saved = &plan->saved[node->saved[s]];
-        bool by_operator = saved->subject != PP__SUBJECT_ACTIVATION && !saved->coding.codec->stores_itself;
+        bool by_operator =
+            saved->subject != PP__SUBJECT_ACTIVATION && !saved->coding.codec->stores_itself;
         if (!by_operator || saved->node != number || saved->buffer != PP__NONE) continue;
         size_t raw = pp__shape_bytes(saved->shape);
-        PP_TRY(pp__plan_add_buffer(plan, node->name, saved->subject == PP__SUBJECT_BITS ? "index" : "x-hat",
-                                   PP_MEMORY_SAVED, raw, pp__coding_bytes(&saved->coding, saved->shape),
-                                   &saved->buffer));
+        PP_TRY(pp__plan_add_buffer(
+            plan, node->name, saved->subject == PP__SUBJECT_BITS ? "index" : "x-hat",
+            PP_MEMORY_SAVED, raw, pp__coding_bytes(&saved->coding, saved->shape), &saved->buffer));
         plan->buffers[saved->buffer].saved = node->saved[s];
         pp__plan_touch(plan, saved->buffer, step);
     }
@@ -92,9 +95,11 @@ static pp_status add_forward_step(forward_pass *f, uint32_t number) {
     size_t now = plan->step_count - 1;
     for (size_t j = 0; j < node->op->input_count; j++)
         pp__plan_touch(plan, plan->nodes[node->inputs[j]].value, now);
-    /* The output is placed while its inputs still count as unread, so that only the last reader overwrites. */
+    /* The output is placed while its inputs still count as unread, so that only the last reader
+     * overwrites. */
     uint32_t before[PP__OP_INPUTS];
-    for (size_t j = 0; j < node->op->input_count; j++) before[j] = plan->nodes[node->inputs[j]].value;
+    for (size_t j = 0; j < node->op->input_count; j++)
+        before[j] = plan->nodes[node->inputs[j]].value;
     PP_TRY(place_output(f, number));
     for (size_t j = 0; j < node->op->input_count; j++)
         if (before[j] != node->value && f->pending[before[j]]) f->pending[before[j]]--;
@@ -140,10 +145,13 @@ static pp_status walk(forward_pass *f) {
 pp_status pp__plan_forward(pp_plan *plan) {
     forward_pass f = {.plan = plan};
     pp_status status = PP_OK;
-    /* A node makes at most one buffer for its output, one per save, one per encoding and one workspace. */
-    size_t most = plan->buffer_count + plan->node_count * (2 + 2 * PP__OP_SAVES) + plan->saved_count;
+    /* A node makes at most one buffer for its output, one per save, one per encoding and one
+     * workspace. */
+    size_t most =
+        plan->buffer_count + plan->node_count * (2 + 2 * PP__OP_SAVES) + plan->saved_count;
     PP_TRY_GOTO(status, pp__allocate(plan->engine, most, sizeof *f.pending, &f.pending), done);
-    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->node_count, sizeof *f.kept, &f.kept), done);
+    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->node_count, sizeof *f.kept, &f.kept),
+                done);
     PP_TRY_GOTO(status, walk(&f), done);
 done:
     pp__release(plan->engine, f.pending);

@@ -1,5 +1,5 @@
-/* Rewrites: a node whose only reader is a ReLU becomes one operator with it. The pairs are a table; each
- * fused operator has its own file in src/op. The first node's name and parameters stay. */
+/* Rewrites: a node whose only reader is a ReLU becomes one operator with it. The pairs are a table;
+ * each fused operator has its own file in src/op. The first node's name and parameters stay. */
 #include "plan/plan.h"
 
 static const struct {
@@ -27,8 +27,10 @@ static void remove_node(pp_plan *plan, uint32_t gone, uint32_t instead) {
     for (size_t i = gone; i < plan->node_count; i++)
         for (size_t j = 0; j < plan->nodes[i].op->input_count; j++) {
             uint32_t *input = &plan->nodes[i].inputs[j];
-            if (*input == gone) *input = instead;
-            else if (*input > gone) --*input;
+            if (*input == gone)
+                *input = instead;
+            else if (*input > gone)
+                --*input;
         }
 }
 

@@ -8,7 +8,8 @@
 pp_status pp__plan_copy_graph(pp_plan *plan, const pp_graph *graph) {
     if (graph->status != PP_OK) return graph->status;
     if (!graph->node_count || !(graph->nodes[0].op->traits & PP__OP_SOURCE))
-        return pp__fail(plan->engine, PP_ERROR_INVALID_ARGUMENT, "plan: the graph's first node is not an input");
+        return pp__fail(plan->engine, PP_ERROR_INVALID_ARGUMENT,
+                        "plan: the graph's first node is not an input");
     PP_TRY(pp__allocate(plan->engine, graph->node_count, sizeof *plan->nodes, &plan->nodes));
     for (size_t i = 0; i < graph->node_count; i++) {
         const pp__node *from = &graph->nodes[i];
@@ -28,7 +29,8 @@ pp_status pp__plan_copy_graph(pp_plan *plan, const pp_graph *graph) {
 
 static pp_status infer_node(pp_plan *plan, pp__plan_node *node, pp__op_shapes *shapes) {
     pp__shape inputs[PP__OP_INPUTS] = {{plan->batch, 0, 0, 0}};
-    for (size_t i = 0; i < node->op->input_count; i++) inputs[i] = plan->nodes[node->inputs[i]].shape;
+    for (size_t i = 0; i < node->op->input_count; i++)
+        inputs[i] = plan->nodes[node->inputs[i]].shape;
     memset(shapes, 0, sizeof *shapes);
     PP_TRY(node->op->infer(plan->engine, node->name, node->params, inputs, shapes));
     size_t elems;
@@ -36,7 +38,8 @@ static pp_status infer_node(pp_plan *plan, pp__plan_node *node, pp__op_shapes *s
         char text[PP__SHAPE_TEXT];
         pp__shape_print(shapes->output, text);
         return pp__fail(plan->engine, PP_ERROR_SHAPE,
-                        "node '%s': output %s has more than 2^32 elements; take a smaller batch", node->name, text);
+                        "node '%s': output %s has more than 2^32 elements; take a smaller batch",
+                        node->name, text);
     }
     return PP_OK;
 }
@@ -61,8 +64,9 @@ pp_status pp__plan_infer(pp_plan *plan) {
     return PP_OK;
 }
 
-/* A framework keeps, in float32 and once each: inputs of layers with weights, inputs of batch-norm, outputs of
- * ReLUs, inputs of max-pools, and 64-bit pool indices. Asked of the plan before fusing. */
+/* A framework keeps, in float32 and once each: inputs of layers with weights, inputs of batch-norm,
+ * outputs of ReLUs, inputs of max-pools, and 64-bit pool indices. Asked of the plan before
+ * fusing. */
 size_t pp__plan_framework_bytes(const pp_plan *plan) {
     size_t bytes = 0;
     for (size_t i = 0; i < plan->node_count; i++) {
@@ -76,7 +80,8 @@ size_t pp__plan_framework_bytes(const pp_plan *plan) {
                 pp__plan_query(plan, (uint32_t)j, plan->profile, &q, stored);
                 pp__save saves[PP__OP_SAVES] = {0};
                 size_t count = reader->op->save ? reader->op->save(&q, saves) : 0;
-                for (size_t s = 0; s < count; s++) kept |= saves[s].source == PP__SAVE_INPUT && !saves[s].exact;
+                for (size_t s = 0; s < count; s++)
+                    kept |= saves[s].source == PP__SAVE_INPUT && !saves[s].exact;
                 kept |= (reader->op->traits & (PP__OP_NORMALISES | PP__OP_POOL_INPUT)) != 0;
             }
         }
@@ -89,8 +94,8 @@ size_t pp__plan_framework_bytes(const pp_plan *plan) {
 
 static pp_status add_parameter(pp_plan *plan, uint32_t number, const pp__parameter_spec *spec) {
     pp__plan_node *node = &plan->nodes[number];
-    PP_TRY(pp__grow(plan->engine, &plan->parameters, &plan->parameter_capacity, plan->parameter_count + 1,
-                    sizeof *plan->parameters));
+    PP_TRY(pp__grow(plan->engine, &plan->parameters, &plan->parameter_capacity,
+                    plan->parameter_count + 1, sizeof *plan->parameters));
     pp__plan_parameter *parameter = &plan->parameters[plan->parameter_count];
     *parameter = (pp__plan_parameter){.node = number,
                                       .spec = *spec,
@@ -98,8 +103,8 @@ static pp_status add_parameter(pp_plan *plan, uint32_t number, const pp__paramet
                                       .gradient = PP__NONE,
                                       .moments = {PP__NONE, PP__NONE}};
     if (!pp__shape_elems(spec->shape, &parameter->elems) || parameter->elems > UINT32_MAX)
-        return pp__fail(plan->engine, PP_ERROR_SHAPE, "node '%s': its %s has more than 2^32 elements", node->name,
-                        spec->suffix);
+        return pp__fail(plan->engine, PP_ERROR_SHAPE,
+                        "node '%s': its %s has more than 2^32 elements", node->name, spec->suffix);
     size_t bytes = strlen(node->name) + strlen(spec->suffix) + 2;
     PP_TRY(pp__allocate(plan->engine, bytes, 1, &parameter->name));
     snprintf(parameter->name, bytes, "%s.%s", node->name, spec->suffix);

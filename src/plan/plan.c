@@ -7,8 +7,9 @@
 #include "profile/profile.h"
 #include "util/size.h"
 
-pp_status pp__plan_add_buffer(pp_plan *plan, const char *owner, const char *what, pp_memory_class memory_class,
-                              size_t raw_bytes, size_t bytes, uint32_t *buffer_out) {
+pp_status pp__plan_add_buffer(pp_plan *plan, const char *owner, const char *what,
+                              pp_memory_class memory_class, size_t raw_bytes, size_t bytes,
+                              uint32_t *buffer_out) {
     PP_TRY(pp__grow(plan->engine, &plan->buffers, &plan->buffer_capacity, plan->buffer_count + 1,
                     sizeof *plan->buffers));
     pp__plan_buffer *buffer = &plan->buffers[plan->buffer_count];
@@ -26,7 +27,8 @@ pp_status pp__plan_add_buffer(pp_plan *plan, const char *owner, const char *what
 
 pp_status pp__plan_add_step(pp_plan *plan, pp__step_kind kind, uint32_t node, const char *what,
                             pp__plan_step **step_out) {
-    PP_TRY(pp__grow(plan->engine, &plan->steps, &plan->step_capacity, plan->step_count + 1, sizeof *plan->steps));
+    PP_TRY(pp__grow(plan->engine, &plan->steps, &plan->step_capacity, plan->step_count + 1,
+                    sizeof *plan->steps));
     pp__plan_step *step = &plan->steps[plan->step_count];
     *step = (pp__plan_step){.kind = kind,
                             .node = node,
@@ -50,8 +52,8 @@ void pp__plan_touch(pp_plan *plan, uint32_t buffer, size_t step) {
     if (step > b->last) b->last = step;
 }
 
-void pp__plan_query(const pp_plan *plan, uint32_t number, const pp_profile *profile, pp__op_query *q,
-                    pp__stored stored[PP__OP_SAVES]) {
+void pp__plan_query(const pp_plan *plan, uint32_t number, const pp_profile *profile,
+                    pp__op_query *q, pp__stored stored[PP__OP_SAVES]) {
     const pp__plan_node *node = &plan->nodes[number];
     *q = (pp__op_query){.params = node->params,
                         .profile = profile,
@@ -68,13 +70,15 @@ void pp__plan_query(const pp_plan *plan, uint32_t number, const pp_profile *prof
         q->stored[s] = NULL;
         if (s >= node->save_count || node->saved[s] == PP__NONE) continue;
         const pp__saved *saved = &plan->saved[node->saved[s]];
-        stored[s] = (pp__stored){.coding = saved->coding, .subject = saved->subject, .shape = saved->shape};
+        stored[s] =
+            (pp__stored){.coding = saved->coding, .subject = saved->subject, .shape = saved->shape};
         stored[s].relu = (plan->nodes[saved->node].op->traits & PP__OP_RELU_OUTPUT) != 0;
         q->stored[s] = &stored[s];
     }
 }
 
-pp_status pp__plan_add_workspace(pp_plan *plan, uint32_t number, pp__pass pass, pp__plan_step *step) {
+pp_status pp__plan_add_workspace(pp_plan *plan, uint32_t number, pp__pass pass,
+                                 pp__plan_step *step) {
     const pp__plan_node *node = &plan->nodes[number];
     if (!node->op->workspace) return PP_OK;
     pp__op_query q;
@@ -82,21 +86,26 @@ pp_status pp__plan_add_workspace(pp_plan *plan, uint32_t number, pp__pass pass, 
     pp__plan_query(plan, number, plan->profile, &q, stored);
     size_t bytes = node->op->workspace(&q, pass);
     if (!bytes) return PP_OK;
-    PP_TRY(pp__plan_add_buffer(plan, node->name, "workspace", PP_MEMORY_WORKSPACE, bytes, bytes, &step->workspace));
+    PP_TRY(pp__plan_add_buffer(plan, node->name, "workspace", PP_MEMORY_WORKSPACE, bytes, bytes,
+                               &step->workspace));
     pp__plan_touch(plan, step->workspace, plan->step_count - 1);
     return PP_OK;
 }
 
 static pp_status check_options(pp_engine *engine, const pp_plan_options *options) {
     if (!options->batch)
-        return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT, "plan: a batch of 0 samples; at least 1 is expected");
+        return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
+                        "plan: a batch of 0 samples; at least 1 is expected");
     const pp_optimizer *o = &options->optimizer;
     if (o->nesterov && o->momentum <= 0)
-        return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT, "optimizer: Nesterov's form needs a momentum above 0");
-    if (!(o->momentum >= 0 && o->momentum < 1) || !(o->beta1 >= 0 && o->beta1 < 1) ||
-        !(o->beta2 >= 0 && o->beta2 < 1) || !(o->epsilon >= 0) || !(o->weight_decay >= 0) || !(o->clip_norm >= 0))
         return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
-                        "optimizer: momentum, beta1, beta2 lie in [0, 1); epsilon, weight decay and clip norm are "
+                        "optimizer: Nesterov's form needs a momentum above 0");
+    if (!(o->momentum >= 0 && o->momentum < 1) || !(o->beta1 >= 0 && o->beta1 < 1) ||
+        !(o->beta2 >= 0 && o->beta2 < 1) || !(o->epsilon >= 0) || !(o->weight_decay >= 0) ||
+        !(o->clip_norm >= 0))
+        return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
+                        "optimizer: momentum, beta1, beta2 lie in [0, 1); epsilon, weight decay "
+                        "and clip norm are "
                         "not negative; found %g, %g, %g, %g, %g, %g",
                         (double)o->momentum, (double)o->beta1, (double)o->beta2, (double)o->epsilon,
                         (double)o->weight_decay, (double)o->clip_norm);
@@ -113,16 +122,17 @@ static pp_optimizer with_defaults(pp_optimizer o) {
 static pp_status add_staging(pp_plan *plan) {
     size_t input_bytes = pp__shape_bytes(plan->nodes[0].shape);
     plan->input_node = 0;
-    PP_TRY(pp__plan_add_buffer(plan, plan->nodes[0].name, NULL, PP_MEMORY_STAGING, input_bytes, input_bytes,
-                               &plan->input));
+    PP_TRY(pp__plan_add_buffer(plan, plan->nodes[0].name, NULL, PP_MEMORY_STAGING, input_bytes,
+                               input_bytes, &plan->input));
     pp__plan_touch(plan, plan->input, 0);
     plan->labels = PP__NONE;
     if (plan->loss_node != PP__NONE) {
         const pp__plan_node *loss = &plan->nodes[plan->loss_node];
-        plan->label_bytes = loss->op->traits & PP__OP_TARGETS ? pp__shape_bytes(plan->nodes[loss->inputs[0]].shape)
-                                                             : plan->batch * sizeof(int32_t);
-        PP_TRY(pp__plan_add_buffer(plan, "labels", NULL, PP_MEMORY_STAGING, plan->label_bytes, plan->label_bytes,
-                                   &plan->labels));
+        plan->label_bytes = loss->op->traits & PP__OP_TARGETS
+                                ? pp__shape_bytes(plan->nodes[loss->inputs[0]].shape)
+                                : plan->batch * sizeof(int32_t);
+        PP_TRY(pp__plan_add_buffer(plan, "labels", NULL, PP_MEMORY_STAGING, plan->label_bytes,
+                                   plan->label_bytes, &plan->labels));
         pp__plan_touch(plan, plan->labels, 0);
     }
     size_t scalar_bytes = PP__SCALAR_WORDS * sizeof(uint32_t), metric_bytes = 2 * sizeof(float);
@@ -143,8 +153,8 @@ static pp_status add_moments(pp_plan *plan) {
         if (!parameter->spec.trainable) continue;
         for (size_t m = 0; m < moment_count(&plan->optimizer); m++) {
             size_t bytes = parameter->elems * sizeof(float);
-            PP_TRY(pp__plan_add_buffer(plan, parameter->name, names[m], PP_MEMORY_OPTIMIZER, bytes, bytes,
-                                       &parameter->moments[m]));
+            PP_TRY(pp__plan_add_buffer(plan, parameter->name, names[m], PP_MEMORY_OPTIMIZER, bytes,
+                                       bytes, &parameter->moments[m]));
         }
     }
     return PP_OK;
@@ -165,16 +175,20 @@ static void keep_persistent(pp_plan *plan) {
     }
 }
 
-static pp_status fail_layout(pp_plan *plan, pp_status status, size_t offender, const pp__layout_limits *limits) {
+static pp_status fail_layout(pp_plan *plan, pp_status status, size_t offender,
+                             const pp__layout_limits *limits) {
     if (status != PP_ERROR_OUT_OF_MEMORY)
         return pp__fail(plan->engine, PP_ERROR_INTERNAL, "plan: the planner refuses its lives (%s)",
                         pp_status_name(status));
     if (offender < plan->buffer_count)
         return pp__fail(plan->engine, status,
-                        "plan: '%s' needs %zu bytes, but one device allocation holds at most %zu; take a smaller batch",
-                        plan->buffers[offender].name, plan->buffers[offender].bytes, limits->chunk_bytes);
-    return pp__fail(plan->engine, status, "plan: more than %zu device allocations of %zu bytes are needed",
-                    (size_t)pp__profile_u32(plan->profile, "memory.max_chunks"), limits->chunk_bytes);
+                        "plan: '%s' needs %zu bytes, but one device allocation holds at most %zu; "
+                        "take a smaller batch",
+                        plan->buffers[offender].name, plan->buffers[offender].bytes,
+                        limits->chunk_bytes);
+    return pp__fail(
+        plan->engine, status, "plan: more than %zu device allocations of %zu bytes are needed",
+        (size_t)pp__profile_u32(plan->profile, "memory.max_chunks"), limits->chunk_bytes);
 }
 
 static pp_status run_planner(pp_plan *plan, pp__life *lives, void *scratch) {
@@ -186,13 +200,14 @@ static pp_status run_planner(pp_plan *plan, pp__life *lives, void *scratch) {
         const pp__plan_buffer *buffer = &plan->buffers[i];
         lives[i] = (pp__life){.bytes = buffer->bytes, .first = buffer->first, .last = buffer->last};
     }
-    pp_status status = pp__planner_run(lives, plan->buffer_count, &limits, scratch, plan->chunk_bytes, capacity,
-                                       &plan->layout, &offender);
+    pp_status status = pp__planner_run(lives, plan->buffer_count, &limits, scratch,
+                                       plan->chunk_bytes, capacity, &plan->layout, &offender);
     if (status != PP_OK) return fail_layout(plan, status, offender, &limits);
     for (size_t i = 0; i < plan->buffer_count; i++) {
         plan->buffers[i].chunk = lives[i].chunk;
         plan->buffers[i].offset_bytes = lives[i].offset_bytes;
-        for (size_t s = lives[i].first; s <= lives[i].last; s++) plan->live_bytes[s] += lives[i].bytes;
+        for (size_t s = lives[i].first; s <= lives[i].last; s++)
+            plan->live_bytes[s] += lives[i].bytes;
     }
     return PP_OK;
 }
@@ -201,11 +216,16 @@ static pp_status lay_out(pp_plan *plan) {
     pp__life *lives = NULL;
     void *scratch = NULL;
     pp_status status = PP_OK;
-    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->buffer_count, sizeof *lives, &lives), done);
-    PP_TRY_GOTO(status, pp__allocate(plan->engine, pp__planner_scratch_bytes(plan->buffer_count), 1, &scratch),
+    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->buffer_count, sizeof *lives, &lives),
                 done);
-    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->step_count, sizeof *plan->live_bytes, &plan->live_bytes),
-                done);
+    PP_TRY_GOTO(
+        status,
+        pp__allocate(plan->engine, pp__planner_scratch_bytes(plan->buffer_count), 1, &scratch),
+        done);
+    PP_TRY_GOTO(
+        status,
+        pp__allocate(plan->engine, plan->step_count, sizeof *plan->live_bytes, &plan->live_bytes),
+        done);
     PP_TRY_GOTO(status, run_planner(plan, lives, scratch), done);
 done:
     pp__release(plan->engine, lives);
@@ -227,14 +247,15 @@ static pp_status build(pp_plan *plan, const pp_graph *graph, const pp_plan_optio
         PP_TRY(pp__plan_backward(plan));
     }
     if (!plan->step_count)
-        return pp__fail(plan->engine, PP_ERROR_INVALID_ARGUMENT, "plan: the graph computes nothing");
+        return pp__fail(plan->engine, PP_ERROR_INVALID_ARGUMENT,
+                        "plan: the graph computes nothing");
     keep_persistent(plan);
     PP_TRY(pp__profile_status(plan->profile));
     return lay_out(plan);
 }
 
-pp_status pp_plan_create(const pp_graph *graph, const pp_profile *profile, const pp_plan_options *options,
-                         pp_plan **plan_out) {
+pp_status pp_plan_create(const pp_graph *graph, const pp_profile *profile,
+                         const pp_plan_options *options, pp_plan **plan_out) {
     *plan_out = NULL;
     pp_plan *plan;
     PP_TRY(check_options(graph->engine, options));
@@ -263,7 +284,8 @@ void pp_plan_destroy(pp_plan *plan) {
         pp__release(engine, plan->nodes[i].name);
         pp__release(engine, plan->nodes[i].params);
     }
-    for (size_t i = 0; i < plan->parameter_count; i++) pp__release(engine, plan->parameters[i].name);
+    for (size_t i = 0; i < plan->parameter_count; i++)
+        pp__release(engine, plan->parameters[i].name);
     for (size_t i = 0; i < plan->buffer_count; i++) pp__release(engine, plan->buffers[i].name);
     for (size_t i = 0; i < plan->step_count; i++) pp__release(engine, plan->steps[i].name);
     pp__release(engine, plan->nodes);

@@ -2,13 +2,13 @@
  *
  *     infer     copies the graph's nodes, fills in shapes and parameters
  *     fuse      rewrites: batch-norm + ReLU, add + ReLU
- *     saved     what backward reads, and the codec each stored value gets (policy.c reads the policy's text)
+ *     saved     what backward reads, and each stored value's codec (policy.c reads policies)
  *     forward   the forward steps, and a buffer for every value
  *     backward  the backward and update steps, and the gradients' buffers
  *     layout    offsets (memory/planner.h)
  *
- * A *buffer* is a place that lives from its first step to its last; values that overwrite one another in
- * place share one. Numbers that refer to nothing are PP__NONE.
+ * A *buffer* is a place that lives from its first step to its last; values that overwrite one
+ * another in place share one. Numbers that refer to nothing are PP__NONE.
  */
 #ifndef PP_PLAN_PLAN_H
 #define PP_PLAN_PLAN_H
@@ -28,7 +28,9 @@ typedef struct pp__plan_buffer {
     size_t bytes;
     size_t first, last;
     size_t chunk, offset_bytes;
-    uint32_t saved; /* the saved record it holds (the first, where several keep one tensor), or PP__NONE */
+    uint32_t
+        /* the saved record it holds (the first, where several keep one tensor), or PP__NONE */
+        saved;
     uint32_t views; /* a sum of pp__view over all its records */
 } pp__plan_buffer;
 
@@ -58,9 +60,10 @@ typedef struct pp__saved {
     char text[PP__CODING_TEXT]; /* the coding in words */
     pp__subject subject;
     pp__shape shape;
-    uint32_t views;     /* a sum of pp__view: what backward reads */
+    uint32_t views; /* a sum of pp__view: what backward reads */
     uint32_t buffer;
-    bool own_step;      /* an encode step writes it; otherwise the operator does, or it is the value itself */
+    /* An encode step writes it; otherwise the operator does, or it is the value itself. */
+    bool own_step;
 } pp__saved;
 
 typedef struct pp__plan_node {
@@ -147,14 +150,17 @@ const char *pp__saved_kind_name(pp__saved_kind kind);
 /* The policy of pp_plan_options.codec. */
 pp_status pp__policy_read(pp_engine *engine, const char *text, pp__policy *policy_out);
 
-/* The choice for one value: the policy's, changed by the overrides that match. `used` marks overrides. */
-pp_status pp__policy_choose(pp_engine *engine, const pp__policy *policy, const pp_plan_options *options,
-                            const char *node, pp__saved_kind kind, pp__choice *choice_out, bool *used);
+/* The choice for one value: the policy's, changed by the overrides that match. `used` marks
+ * overrides. */
+pp_status pp__policy_choose(pp_engine *engine, const pp__policy *policy,
+                            const pp_plan_options *options, const char *node, pp__saved_kind kind,
+                            pp__choice *choice_out, bool *used);
 
 /* The passes. */
 pp_status pp__plan_copy_graph(pp_plan *plan, const pp_graph *graph);
 pp_status pp__plan_infer(pp_plan *plan);
-size_t pp__plan_framework_bytes(const pp_plan *plan); /* of an inferred plan before fusing: METHODS B.4 */
+size_t pp__plan_framework_bytes(
+    const pp_plan *plan); /* of an inferred plan before fusing: METHODS B.4 */
 pp_status pp__plan_fuse(pp_plan *plan);
 pp_status pp__plan_parameters(pp_plan *plan);
 pp_status pp__plan_saved(pp_plan *plan, const pp_plan_options *options);
@@ -162,8 +168,9 @@ pp_status pp__plan_forward(pp_plan *plan);
 pp_status pp__plan_backward(pp_plan *plan);
 
 /* Shared by the passes. */
-pp_status pp__plan_add_buffer(pp_plan *plan, const char *owner, const char *what, pp_memory_class memory_class,
-                              size_t raw_bytes, size_t bytes, uint32_t *buffer_out);
+pp_status pp__plan_add_buffer(pp_plan *plan, const char *owner, const char *what,
+                              pp_memory_class memory_class, size_t raw_bytes, size_t bytes,
+                              uint32_t *buffer_out);
 pp_status pp__plan_add_step(pp_plan *plan, pp__step_kind kind, uint32_t node, const char *what,
                             pp__plan_step **step_out);
 void pp__plan_touch(pp_plan *plan, uint32_t buffer, size_t step); /* PP__NONE is ignored */

@@ -1,24 +1,28 @@
-/* Policies: the text behind --codec, and overrides. The table in include/pocketprop/plan.h is this file in
- * words; each kind's default follows from facts in the codec table, not from codec names. */
+/* Policies: the text behind --codec, and overrides. The table in include/pocketprop/plan.h is this
+ * file in words; each kind's default follows from facts in the codec table, not from codec names.
+ *  */
 #include <string.h>
 
 #include "plan/plan.h"
 
 static const char *const kind_names[PP__SAVED_KIND_COUNT] = {
-    [PP__SAVED_NORMALISED] = "normalised", [PP__SAVED_ACTIVATION] = "activation", [PP__SAVED_INPUT] = "input",
-    [PP__SAVED_MASK] = "mask",             [PP__SAVED_INDEX] = "index",
+    [PP__SAVED_NORMALISED] = "normalised", [PP__SAVED_ACTIVATION] = "activation",
+    [PP__SAVED_INPUT] = "input",           [PP__SAVED_MASK] = "mask",
+    [PP__SAVED_INDEX] = "index",
 };
 
 /* What each kind falls back on where the policy's own codec cannot serve it. */
 static const struct {
     const char *exact, *lossy;
 } fallbacks[PP__SAVED_KIND_COUNT] = {
-    [PP__SAVED_NORMALISED] = {"raw", "raw"}, [PP__SAVED_ACTIVATION] = {"raw", "half"},
-    [PP__SAVED_INPUT] = {"raw", "half"},     [PP__SAVED_MASK] = {"signmask", "signmask"},
+    [PP__SAVED_NORMALISED] = {"raw", "raw"},  [PP__SAVED_ACTIVATION] = {"raw", "half"},
+    [PP__SAVED_INPUT] = {"raw", "half"},      [PP__SAVED_MASK] = {"signmask", "signmask"},
     [PP__SAVED_INDEX] = {"argmax", "argmax"},
 };
 
-const char *pp__saved_kind_name(pp__saved_kind kind) { return kind_names[kind]; }
+const char *pp__saved_kind_name(pp__saved_kind kind) {
+    return kind_names[kind];
+}
 
 static bool offers(const pp__coding *coding, pp__subject subject, pp__view view) {
     return (coding->codec->views[subject] & (uint32_t)view) != 0;
@@ -31,8 +35,10 @@ pp_status pp__policy_read(pp_engine *engine, const char *text, pp__policy *polic
     bool normalised = offers(&base, PP__SUBJECT_NORMALISED, PP__VIEW_XHAT);
     bool activation = offers(&base, PP__SUBJECT_ACTIVATION, PP__VIEW_VALUE);
     if (!normalised && !activation)
-        return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
-                        "codec '%s' stores masks or indices only; a policy is raw, half, norm:K or avgpool:W", text);
+        return pp__fail(
+            engine, PP_ERROR_INVALID_ARGUMENT,
+            "codec '%s' stores masks or indices only; a policy is raw, half, norm:K or avgpool:W",
+            text);
     bool lossless = base.codec->stores_itself || base.codec->pooled;
     for (int kind = 0; kind < PP__SAVED_KIND_COUNT; kind++) {
         const char *name = lossless ? fallbacks[kind].exact : fallbacks[kind].lossy;
@@ -76,22 +82,25 @@ static bool serves(const pp__coding *coding, pp__saved_kind kind) {
     return false;
 }
 
-/* What an override by name does to a kind: what a policy of its codec would, so that a value has one code with
- * views on it. A mask changes only where the codec stores nothing else. */
+/* What an override by name does to a kind: what a policy of its codec would, so that a value has
+ * one code with views on it. A mask changes only where the codec stores nothing else. */
 static bool changes_by_name(pp__choice *choice, pp__saved_kind kind) {
     if (!serves(&choice->coding, kind)) return false;
-    if (kind == PP__SAVED_MASK) return !offers(&choice->coding, PP__SUBJECT_ACTIVATION, PP__VIEW_VALUE);
+    if (kind == PP__SAVED_MASK)
+        return !offers(&choice->coding, PP__SUBJECT_ACTIVATION, PP__VIEW_VALUE);
     choice->view = kind == PP__SAVED_ACTIVATION && !choice->coding.codec->pooled;
     return true;
 }
 
-pp_status pp__policy_choose(pp_engine *engine, const pp__policy *policy, const pp_plan_options *options,
-                            const char *node, pp__saved_kind kind, pp__choice *choice_out, bool *used) {
+pp_status pp__policy_choose(pp_engine *engine, const pp__policy *policy,
+                            const pp_plan_options *options, const char *node, pp__saved_kind kind,
+                            pp__choice *choice_out, bool *used) {
     *choice_out = policy->kinds[kind];
     for (size_t i = 0; i < options->override_count; i++) {
         const pp_codec_override *override = &options->overrides[i];
         bool by_kind = override->pattern[0] == '@';
-        if (by_kind ? strcmp(override->pattern + 1, kind_names[kind]) != 0 : !matches(override->pattern, node))
+        if (by_kind ? strcmp(override->pattern + 1, kind_names[kind]) != 0
+                    : !matches(override->pattern, node))
             continue;
         pp__choice choice = {.view = true, .coding = policy->fallback[kind]};
         bool possible;
@@ -103,9 +112,11 @@ pp_status pp__policy_choose(pp_engine *engine, const pp__policy *policy, const p
             possible = by_kind ? serves(&choice.coding, kind) : changes_by_name(&choice, kind);
         }
         if (!possible && by_kind)
-            return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT, "override %s=%s: codec '%s' cannot store this kind",
-                            override->pattern, override->codec, override->codec);
-        /* A node has values of several kinds; an override by name changes those that its codec can store. */
+            return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
+                            "override %s=%s: codec '%s' cannot store this kind", override->pattern,
+                            override->codec, override->codec);
+        /* A node has values of several kinds; an override by name changes those that its codec can
+         * store. */
         if (!possible) continue;
         *choice_out = choice;
         used[i] = true;

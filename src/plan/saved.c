@@ -1,8 +1,8 @@
-/* What backward reads of the forward pass, and how it is stored: one record per stored form, any number of
- * views on it.
+/* What backward reads of the forward pass, and how it is stored: one record per stored form, any
+ * number of views on it.
  *
- * For each value, in this order: the x-hat of a normalising operator (a root), the activation that layers with
- * weights read, and last the mask of a ReLU, because a mask can be a view of either. */
+ * For each value, in this order: the x-hat of a normalising operator (a root), the activation that
+ * layers with weights read, and last the mask of a ReLU, because a mask can be a view of either. */
 #include <string.h>
 
 #include "plan/plan.h"
@@ -27,7 +27,8 @@ static pp_status add_record(pp_plan *plan, uint32_t node, pp__saved_kind kind, p
         .coding = *coding,
         .shape = plan->nodes[node].shape,
         .buffer = PP__NONE,
-        .own_step = subject != PP__SUBJECT_NORMALISED && coding->codec->encode && !coding->codec->stores_itself,
+        .own_step = subject != PP__SUBJECT_NORMALISED && coding->codec->encode &&
+                    !coding->codec->stores_itself,
     };
     pp__coding_print(coding, plan->saved[plan->saved_count].text);
     *record_out = (uint32_t)plan->saved_count++;
@@ -41,16 +42,16 @@ static bool offers(const pp_plan *plan, uint32_t record, pp__view view) {
 }
 
 static pp_status choose(resolver *r, uint32_t node, pp__saved_kind kind, pp__choice *choice_out) {
-    return pp__policy_choose(r->plan->engine, &r->policy, r->options, r->plan->nodes[node].name, kind, choice_out,
-                             r->used);
+    return pp__policy_choose(r->plan->engine, &r->policy, r->options, r->plan->nodes[node].name,
+                             kind, choice_out, r->used);
 }
 
 static pp_status resolve_root(resolver *r, uint32_t node, uint32_t *record_out) {
     if (r->roots[node] == PP__NONE) {
         pp__choice choice;
         PP_TRY(choose(r, node, PP__SAVED_NORMALISED, &choice));
-        PP_TRY(add_record(r->plan, node, PP__SAVED_NORMALISED, PP__SUBJECT_NORMALISED, &choice.coding,
-                          &r->roots[node]));
+        PP_TRY(add_record(r->plan, node, PP__SAVED_NORMALISED, PP__SUBJECT_NORMALISED,
+                          &choice.coding, &r->roots[node]));
     }
     *record_out = r->roots[node];
     return PP_OK;
@@ -58,7 +59,8 @@ static pp_status resolve_root(resolver *r, uint32_t node, uint32_t *record_out) 
 
 /* A pooled map of one pixel per image would be the value itself: those are kept as they are. */
 static bool pooling_is_void(const pp_plan *plan, uint32_t node, const pp__coding *coding) {
-    return coding->codec->pooled && plan->nodes[node].shape.h == 1 && plan->nodes[node].shape.w == 1;
+    return coding->codec->pooled && plan->nodes[node].shape.h == 1 &&
+           plan->nodes[node].shape.w == 1;
 }
 
 static pp_status resolve_value(resolver *r, uint32_t node, bool exact, uint32_t *record_out) {
@@ -73,8 +75,10 @@ static pp_status resolve_value(resolver *r, uint32_t node, bool exact, uint32_t 
     }
     if (exact || pooling_is_void(plan, node, &choice.coding))
         PP_TRY(pp__coding_read(plan->engine, "raw", &choice.coding));
-    if (r->forms[node] == PP__NONE || (exact && !plan->saved[r->forms[node]].coding.codec->stores_itself))
-        PP_TRY(add_record(plan, node, kind, PP__SUBJECT_ACTIVATION, &choice.coding, &r->forms[node]));
+    if (r->forms[node] == PP__NONE ||
+        (exact && !plan->saved[r->forms[node]].coding.codec->stores_itself))
+        PP_TRY(
+            add_record(plan, node, kind, PP__SUBJECT_ACTIVATION, &choice.coding, &r->forms[node]));
     *record_out = r->forms[node];
     return PP_OK;
 }
@@ -87,7 +91,8 @@ static pp_status resolve_mask(resolver *r, uint32_t node, uint32_t *record_out) 
     } else if (choice.view && offers(r->plan, r->forms[node], PP__VIEW_MASK)) {
         *record_out = r->forms[node];
     } else {
-        PP_TRY(add_record(r->plan, node, PP__SAVED_MASK, PP__SUBJECT_ACTIVATION, &choice.coding, record_out));
+        PP_TRY(add_record(r->plan, node, PP__SAVED_MASK, PP__SUBJECT_ACTIVATION, &choice.coding,
+                          record_out));
     }
     return PP_OK;
 }
@@ -110,7 +115,9 @@ static pp_status resolve_view(resolver *r, pp__view view) {
             uint32_t record = PP__NONE;
             switch (view) {
                 case PP__VIEW_XHAT: PP_TRY(resolve_root(r, i, &record)); break;
-                case PP__VIEW_VALUE: PP_TRY(resolve_value(r, node->inputs[0], save->exact, &record)); break;
+                case PP__VIEW_VALUE:
+                    PP_TRY(resolve_value(r, node->inputs[0], save->exact, &record));
+                    break;
                 case PP__VIEW_MASK: PP_TRY(resolve_mask(r, i, &record)); break;
                 case PP__VIEW_INDEX: PP_TRY(resolve_index(r, i, save->bits, &record)); break;
             }
@@ -138,7 +145,8 @@ static pp_status check_overrides(const resolver *r) {
     for (size_t i = 0; i < r->options->override_count; i++)
         if (!r->used[i] && !r->plan->inference)
             return pp__fail(r->plan->engine, PP_ERROR_INVALID_ARGUMENT,
-                            "override %s=%s has no effect: no saved value of that name or kind takes this codec "
+                            "override %s=%s has no effect: no saved value of that name or kind "
+                            "takes this codec "
                             "(kinds: @normalised, @activation, @input, @mask, @index)",
                             r->options->overrides[i].pattern, r->options->overrides[i].codec);
     return PP_OK;
@@ -147,10 +155,15 @@ static pp_status check_overrides(const resolver *r) {
 pp_status pp__plan_saved(pp_plan *plan, const pp_plan_options *options) {
     resolver r = {.plan = plan, .options = options};
     pp_status status = PP_OK;
-    PP_TRY_GOTO(status, pp__policy_read(plan->engine, options->codec ? options->codec : "raw", &r.policy), done);
-    PP_TRY_GOTO(status, pp__allocate(plan->engine, options->override_count, sizeof *r.used, &r.used), done);
-    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->node_count, sizeof *r.roots, &r.roots), done);
-    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->node_count, sizeof *r.forms, &r.forms), done);
+    PP_TRY_GOTO(status,
+                pp__policy_read(plan->engine, options->codec ? options->codec : "raw", &r.policy),
+                done);
+    PP_TRY_GOTO(status,
+                pp__allocate(plan->engine, options->override_count, sizeof *r.used, &r.used), done);
+    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->node_count, sizeof *r.roots, &r.roots),
+                done);
+    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->node_count, sizeof *r.forms, &r.forms),
+                done);
     for (size_t i = 0; i < plan->node_count; i++) r.roots[i] = r.forms[i] = PP__NONE;
     PP_TRY_GOTO(status, ask_saves(plan), done);
     PP_TRY_GOTO(status, resolve_view(&r, PP__VIEW_XHAT), done);

@@ -8,27 +8,30 @@
 
 #include "util/engine.h"
 
-/* The number behind `key` ("conv2d.tile"). platforms/default.profile defines every key that host code asks
- * for, so a missing key is a bug: it is stored as an internal error in the engine and reported by
- * pp__profile_status; the call returns 1. */
+/* The number behind `key` ("conv2d.tile"). platforms/default.profile defines every key that host
+ * code asks for, so a missing key is a bug: it is stored as an internal error in the engine and
+ * reported by pp__profile_status; the call returns 1. */
 uint32_t pp__profile_u32(const pp_profile *profile, const char *key);
 size_t pp__profile_bytes(const pp_profile *profile, const char *key);
 pp_status pp__profile_status(const pp_profile *profile);
 
-/* Writes " -DCONV2D_TILE=8 -DCONV2D_..." for every key that starts with `stem` and a dot. Returns the length
- * that was needed, as snprintf does. */
-size_t pp__profile_defines(const pp_profile *profile, const char *stem, char *text, size_t capacity);
+/* Writes " -DCONV2D_TILE=8 -DCONV2D_..." for every key that starts with `stem` and a dot. Returns
+ * the length that was needed, as snprintf does. */
+size_t pp__profile_defines(const pp_profile *profile, const char *stem, char *text,
+                           size_t capacity);
 
 /* What profile matching looks at; filled by device/ from what the driver says. */
 typedef struct pp__profile_subject {
-    const char *device_name, *platform_name, *vendor_name, *type_name; /* type: "gpu", "cpu", "accelerator" */
+    const char *device_name, *platform_name, *vendor_name,
+        *type_name; /* type: "gpu", "cpu", "accelerator" */
 } pp__profile_subject;
 
-/* The name of the best-matching shipped profile: the longest parent chain wins; "default" matches all. */
+/* The name of the best-matching shipped profile: the longest parent chain wins; "default" matches
+ * all. */
 const char *pp__profile_match(const pp__profile_subject *subject);
 
-/* Sets or tightens a number of a loaded profile: keeps the smaller of the two (0 counts as no limit),
- * or the larger where `larger` is set (alignments). */
+/* Sets or tightens a number of a loaded profile: keeps the smaller of the two (0 counts as no
+ * limit), or the larger where `larger` is set (alignments). */
 pp_status pp__profile_tighten(pp_profile *profile, const char *key, size_t value, bool larger);
 
 #endif

@@ -1,5 +1,5 @@
-/* A tensor's description: four extents and what an element is. Activations are [n, h, w, c]; convolution
- * weights use the same four places for [r, s, c, k]. */
+/* A tensor's description: four extents and what an element is. Activations are [n, h, w, c];
+ * convolution weights use the same four places for [r, s, c, k]. */
 #ifndef PP_TENSOR_TENSOR_H
 #define PP_TENSOR_TENSOR_H
 
@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct pp__shape { uint32_t n, h, w, c; } pp__shape;
+typedef struct pp__shape {
+    uint32_t n, h, w, c;
+} pp__shape;
 
 /* The number of elements; false when it does not fit size_t. */
 bool pp__shape_elems(pp__shape shape, size_t *elems_out);

@@ -21,7 +21,8 @@ pp_status pp_engine_create(const pp_engine_options *options, pp_engine **engine_
     *engine_out = NULL;
     pp_allocator allocator = {default_allocate, default_release, NULL};
     if (options && (options->allocator.allocate || options->allocator.release)) {
-        if (!options->allocator.allocate || !options->allocator.release) return PP_ERROR_INVALID_ARGUMENT;
+        if (!options->allocator.allocate || !options->allocator.release)
+            return PP_ERROR_INVALID_ARGUMENT;
         allocator = options->allocator;
     }
     pp_engine *engine = allocator.allocate(allocator.user, sizeof *engine);
@@ -43,9 +44,13 @@ void pp_engine_destroy(pp_engine *engine) {
     allocator.release(allocator.user, engine);
 }
 
-const char *pp_engine_error(const pp_engine *engine) { return engine ? engine->error : ""; }
+const char *pp_engine_error(const pp_engine *engine) {
+    return engine ? engine->error : "";
+}
 
-size_t pp_engine_allocation_count(const pp_engine *engine) { return engine->allocation_count; }
+size_t pp_engine_allocation_count(const pp_engine *engine) {
+    return engine->allocation_count;
+}
 
 pp_status pp__fail(pp_engine *engine, pp_status status, const char *format, ...) {
     va_list arguments;
@@ -65,16 +70,18 @@ void pp__log(pp_engine *engine, pp_log_level level, const char *format, ...) {
     engine->log(engine->log_user, level, line);
 }
 
-pp_status pp__allocate(pp_engine *engine, size_t count, size_t item_bytes, void *memory_out_pointer) {
+pp_status pp__allocate(pp_engine *engine, size_t count, size_t item_bytes,
+                       void *memory_out_pointer) {
     void *memory = NULL;
     memcpy(memory_out_pointer, &memory, sizeof memory);
     if (item_bytes && count > SIZE_MAX / item_bytes)
-        return pp__fail(engine, PP_ERROR_OUT_OF_MEMORY, "host memory: %zu items of %zu bytes overflow", count,
-                        item_bytes);
+        return pp__fail(engine, PP_ERROR_OUT_OF_MEMORY,
+                        "host memory: %zu items of %zu bytes overflow", count, item_bytes);
     size_t bytes = count * item_bytes;
     memory = engine->allocator.allocate(engine->allocator.user, bytes ? bytes : 1);
     if (!memory)
-        return pp__fail(engine, PP_ERROR_OUT_OF_MEMORY, "host memory: %zu bytes were refused", bytes);
+        return pp__fail(engine, PP_ERROR_OUT_OF_MEMORY, "host memory: %zu bytes were refused",
+                        bytes);
     engine->allocation_count++;
     memset(memory, 0, bytes ? bytes : 1);
     memcpy(memory_out_pointer, &memory, sizeof memory);

@@ -22,20 +22,23 @@ struct pp_engine {
     char error[PP__ERROR_CAPACITY];
 };
 
-/* Stores the one sentence of a failure and returns `status`. Call it where the facts are, once; callers
- * further up return the status and leave the sentence alone. Long build logs are cut at the capacity. */
+/* Stores the one sentence of a failure and returns `status`. Call it where the facts are, once;
+ * callers further up return the status and leave the sentence alone. Long build logs are cut at the
+ * capacity. */
 pp_status pp__fail(pp_engine *engine, pp_status status, const char *format, ...) PP_PRINTF(3, 4);
 
 /* Hands one line to the log callback, if there is one. */
 void pp__log(pp_engine *engine, pp_log_level level, const char *format, ...) PP_PRINTF(3, 4);
 
-/* Zeroed host memory for `count` items of `item_bytes`; the product is checked. *memory_out is NULL on
- * failure (PP_ERROR_OUT_OF_MEMORY, sentence stored). Zero bytes give a valid pointer. */
-pp_status pp__allocate(pp_engine *engine, size_t count, size_t item_bytes, void *memory_out_pointer);
+/* Zeroed host memory for `count` items of `item_bytes`; the product is checked. *memory_out is NULL
+ * on failure (PP_ERROR_OUT_OF_MEMORY, sentence stored). Zero bytes give a valid pointer. */
+pp_status pp__allocate(pp_engine *engine, size_t count, size_t item_bytes,
+                       void *memory_out_pointer);
 
-/* Makes room for `count` items in a growing array: doubles *capacity when needed, keeps the content, zeroes
- * the rest. `array_pointer` is the address of the array's pointer. */
-pp_status pp__grow(pp_engine *engine, void *array_pointer, size_t *capacity, size_t count, size_t item_bytes);
+/* Makes room for `count` items in a growing array: doubles *capacity when needed, keeps the
+ * content, zeroes the rest. `array_pointer` is the address of the array's pointer. */
+pp_status pp__grow(pp_engine *engine, void *array_pointer, size_t *capacity, size_t count,
+                   size_t item_bytes);
 
 /* Accepts NULL. */
 void pp__release(pp_engine *engine, void *memory);
@@ -50,10 +53,10 @@ pp_status pp__copy_text(pp_engine *engine, const char *text, char **copy_out);
         if (pp__status_ != PP_OK) return pp__status_; \
     } while (0)
 
-#define PP_TRY_GOTO(status, call, label)           \
-    do {                                           \
-        (status) = (call);                         \
-        if ((status) != PP_OK) goto label;         \
+#define PP_TRY_GOTO(status, call, label)   \
+    do {                                   \
+        (status) = (call);                 \
+        if ((status) != PP_OK) goto label; \
     } while (0)
 
 #endif

@@ -35,4 +35,6 @@ pp_status pp__text_take(pp__text *text, char **text_out) {
     return PP_OK;
 }
 
-void pp_text_free(pp_engine *engine, char *text) { pp__release(engine, text); }
+void pp_text_free(pp_engine *engine, char *text) {
+    pp__release(engine, text);
+}

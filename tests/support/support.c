@@ -32,7 +32,8 @@ pp_engine *test_engine(void) {
 
 pp_device *test_device(void) {
     if (!state.device)
-        TEST_OK(pp_device_open(test_engine(), getenv("POCKETPROP_TEST_DEVICE"), NULL, &state.device));
+        TEST_OK(
+            pp_device_open(test_engine(), getenv("POCKETPROP_TEST_DEVICE"), NULL, &state.device));
     return state.device;
 }
 
@@ -58,7 +59,9 @@ int test_run(Suite *suite) {
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-bool test_contains(const char *text, const char *part) { return strstr(text, part) != NULL; }
+bool test_contains(const char *text, const char *part) {
+    return strstr(text, part) != NULL;
+}
 
 uint32_t test_random_below(uint32_t bound) {
     return (uint32_t)(pp__rng(seed(), 1, state.draws++).word[0] % bound);
@@ -79,17 +82,19 @@ void test_fill_normal(float *values, size_t count) {
     for (size_t i = 0; i < count; i++) values[i] = test_random_normal();
 }
 
-void test_close(const char *what, const float *found, const float *expected, size_t count, float absolute,
-                float relative) {
+void test_close(const char *what, const float *found, const float *expected, size_t count,
+                float absolute, float relative) {
     double worst = -1;
     size_t place = 0;
     for (size_t i = 0; i < count; i++) {
-        double excess = fabs((double)found[i] - expected[i]) - absolute - relative * fabs((double)expected[i]);
+        double excess =
+            fabs((double)found[i] - expected[i]) - absolute - relative * fabs((double)expected[i]);
         if (isnan(excess) || (isinf(found[i]) && found[i] != expected[i])) excess = INFINITY;
         if (excess > worst) worst = excess, place = i;
     }
-    ck_assert_msg(worst <= 0, "%s: element %zu of %zu is %.9g, expected %.9g (+- %g + %g relative)", what, place,
-                  count, (double)found[place], (double)expected[place], (double)absolute, (double)relative);
+    ck_assert_msg(worst <= 0, "%s: element %zu of %zu is %.9g, expected %.9g (+- %g + %g relative)",
+                  what, place, count, (double)found[place], (double)expected[place],
+                  (double)absolute, (double)relative);
 }
 
 const char *test_data_folder(const char *part) {
@@ -100,7 +105,8 @@ const char *test_data_folder(const char *part) {
         snprintf(state.data, sizeof state.data, PP_TEST_DIR "/../../shared/data/%s", part);
     struct stat info;
     if (stat(state.data, &info) == 0) return state.data;
-    fprintf(stderr, "SKIPPED: no %s (set POCKETPROP_DATA to the folder that holds %s)\n", state.data, part);
+    fprintf(stderr, "SKIPPED: no %s (set POCKETPROP_DATA to the folder that holds %s)\n",
+            state.data, part);
     return NULL;
 }
 
