@@ -18,6 +18,11 @@
  * order.
  */
 
+/* Which kernels to build: 0 all, 1 gather, 2 weight gradient, 3 the small ones. Drivers optimise
+ * whole programs, so a launch asks for its part alone. */
+#ifndef CONV2D_PART
+#define CONV2D_PART 0
+#endif
 /* Output channels of a work-item: 1, 2, 4, 8 or 16. */
 #ifndef CONV2D_VECTOR
 #define CONV2D_VECTOR 4
@@ -30,7 +35,7 @@
 #ifndef CONV2D_BLOCK
 #define CONV2D_BLOCK 1
 #endif
-/* 1: the output channels of a group are no multiple of CONV2D_VECTOR. */
+/* 1: the output channels of a group, at least CONV2D_VECTOR, are no multiple of it. */
 #ifndef CONV2D_TAIL
 #define CONV2D_TAIL 1
 #endif
@@ -55,37 +60,45 @@ typedef JOIN(float, CONV2D_VECTOR) vec;
 #define STORE_FULL(v, p) JOIN(vstore, CONV2D_VECTOR)(v, 0, p)
 #endif
 
-static inline vec load_vec(__global const float *p, int count) {
-#if CONV2D_TAIL
-    if (count < CONV2D_VECTOR) {
-        float t[CONV2D_VECTOR];
-        for (int i = 0; i < CONV2D_VECTOR; i++) t[i] = i < count ? p[i] : 0.0f;
-        return LOAD_FULL(t);
-    }
-#endif
-    return LOAD_FULL(p);
+/* A group's blocks of channels are all full: the last one begins early enough, and the lanes that
+ * it shares with the one before, the first `skip`, are computed twice and stored once. */
+static inline int first_channel(int block, int group_k) {
+    return min(block * CONV2D_VECTOR, group_k - CONV2D_VECTOR);
 }
 
-static inline void store_vec(vec v, __global float *p, int count) {
+static inline void store_lanes(vec v, __global float *p, int skip) {
 #if CONV2D_TAIL
-    if (count < CONV2D_VECTOR) {
+    if (skip > 0) {
         float t[CONV2D_VECTOR];
         STORE_FULL(v, t);
-        for (int i = 0; i < count; i++) p[i] = t[i];
+        for (int i = skip; i < CONV2D_VECTOR; i++) p[i] = t[i];
         return;
     }
 #endif
     STORE_FULL(v, p);
 }
 
+/* What the output holds in the lanes that are stored; the others belong to another work-item. */
+static inline vec load_lanes(__global const float *p, int skip) {
+#if CONV2D_TAIL
+    if (skip > 0) {
+        float t[CONV2D_VECTOR];
+        for (int i = 0; i < CONV2D_VECTOR; i++) t[i] = i < skip ? 0.0f : p[i];
+        return LOAD_FULL(t);
+    }
+#endif
+    return LOAD_FULL(p);
+}
+
 /* Adds one window position to the tile's pixels from..to-1, all of which lie inside the input. */
 #define ACCUMULATE(from, to)                                       \
     for (int c = 0; c < group_c; c++) {                            \
-        vec wv = load_vec(wp + (size_t)c * k_total, k_count);      \
+        vec wv = LOAD_FULL(wp + (size_t)c * k_total);      \
         _Pragma("unroll") for (int i = from; i < to; i++) acc[i] = \
             fma((vec)(xp[(i)*x_step + c]), wv, acc[i]);            \
     }
 
+#if CONV2D_PART == 0 || CONV2D_PART == 1
 __kernel void conv2d_gather(__global const float *restrict x, uint x_offset,
                             __global const float *restrict w, uint w_offset,
                             __global const float *restrict b, uint b_offset,
@@ -104,8 +117,8 @@ __kernel void conv2d_gather(__global const float *restrict x, uint x_offset,
     TENSOR(w);
     TENSOR(b);
     TENSOR(y);
-    const int group = kb / blocks, k_local = (kb % blocks) * CONV2D_VECTOR;
-    const int k0 = group * group_k + k_local, k_count = group_k - k_local;
+    const int group = kb / blocks, k_local = first_channel(kb % blocks, group_k);
+    const int k0 = group * group_k + k_local, skip = (kb % blocks) * CONV2D_VECTOR - k_local;
     const int row = place / tiles, column0 = (place % tiles) * CONV2D_TILE;
     const int live = min(columns - column0, CONV2D_TILE);
     const int x_step = a_scale_w * in_c;
@@ -136,7 +149,7 @@ __kernel void conv2d_gather(__global const float *restrict x, uint x_offset,
                 ACCUMULATE(0, CONV2D_TILE - 1)
             } else {
                 for (int c = 0; c < group_c; c++) {
-                    vec wv = load_vec(wp + (size_t)c * k_total, k_count);
+                    vec wv = LOAD_FULL(wp + (size_t)c * k_total);
                     _Pragma("unroll") for (int i = 0; i < CONV2D_TILE; i++) {
                         const int j = clamp(i, from, to - 1);
                         const float xv = j == i ? xp[j * x_step + c] : 0.0f;
@@ -147,7 +160,7 @@ __kernel void conv2d_gather(__global const float *restrict x, uint x_offset,
         }
     }
 #if CONV2D_BIAS
-    const vec bias = load_vec(b + k0, k_count);
+    const vec bias = LOAD_FULL(b + k0);
     _Pragma("unroll") for (int i = 0; i < CONV2D_TILE; i++) acc[i] += bias;
 #endif
     __global float *yp = y +
@@ -159,13 +172,15 @@ __kernel void conv2d_gather(__global const float *restrict x, uint x_offset,
     _Pragma("unroll") for (int i = 0; i < CONV2D_TILE; i++) {
         if (i < live) {
 #if CONV2D_ADD
-            acc[i] += load_vec(yp + (long)i * y_step, k_count);
+            acc[i] += load_lanes(yp + (long)i * y_step, skip);
 #endif
-            store_vec(acc[i], yp + (long)i * y_step, k_count);
+            store_lanes(acc[i], yp + (long)i * y_step, skip);
         }
     }
 }
+#endif
 
+#if CONV2D_PART == 0 || CONV2D_PART == 3
 /* Weights [r, s, c/groups, k] to [r, s, k/groups, c]: what the data gradient reads. A work-item
  * owns eight input channels of one window position. */
 __kernel void conv2d_transpose_weight(__global const float *restrict w, uint w_offset,
@@ -187,7 +202,9 @@ __kernel void conv2d_transpose_weight(__global const float *restrict w, uint w_o
         store8(vload8(0, v), tp + (size_t)k * in_c, (uint)count);
     }
 }
+#endif
 
+#if CONV2D_PART == 0 || CONV2D_PART == 2
 /* One split's share of dw. `dw` is [splits, split_stride]; the window position's block inside a
  * split lies as in the weights. */
 __kernel void conv2d_backward_weight(__global const float *restrict x, uint x_offset,
@@ -207,8 +224,8 @@ __kernel void conv2d_backward_weight(__global const float *restrict x, uint x_of
     TENSOR(dw);
     const int split = z / (window_r * window_s), tap = z % (window_r * window_s);
     const int r = tap / window_s, s = tap % window_s;
-    const int group = kb / k_blocks, k_local = (kb % k_blocks) * CONV2D_VECTOR;
-    const int k0 = group * group_k + k_local, k_count = group_k - k_local;
+    const int group = kb / k_blocks, k_local = first_channel(kb % k_blocks, group_k);
+    const int k0 = group * group_k + k_local, skip = (kb % k_blocks) * CONV2D_VECTOR - k_local;
     const int c0 = group * group_c + cb * CONV2D_BLOCK;
     const int shift_h = r * dilation_h - pad_h, shift_w = s * dilation_w - pad_w;
     /* Output columns whose tap lies inside the row. */
@@ -229,7 +246,7 @@ __kernel void conv2d_backward_weight(__global const float *restrict x, uint x_of
             __global const float *gp =
                 dy + ((long)((long)n * out_h + oh) * out_w + w0) * k_total + k0;
             for (int ow = w0; ow < w1; ow++, xp += x_step, gp += k_total) {
-                const vec g = load_vec(gp, k_count);
+                const vec g = LOAD_FULL(gp);
                 _Pragma("unroll") for (int c = 0; c < CONV2D_BLOCK; c++) acc[c] =
                     fma((vec)(xp[c]), g, acc[c]);
             }
@@ -239,12 +256,14 @@ __kernel void conv2d_backward_weight(__global const float *restrict x, uint x_of
                           ((size_t)tap * group_c + cb * CONV2D_BLOCK) * k_total + k0;
     _Pragma("unroll") for (int c = 0; c < CONV2D_BLOCK; c++) {
 #if CONV2D_ADD
-        acc[c] += load_vec(dwp + (size_t)c * k_total, k_count);
+        acc[c] += load_lanes(dwp + (size_t)c * k_total, skip);
 #endif
-        store_vec(acc[c], dwp + (size_t)c * k_total, k_count);
+        store_lanes(acc[c], dwp + (size_t)c * k_total, skip);
     }
 }
+#endif
 
+#if CONV2D_PART == 0 || CONV2D_PART == 3
 /* dw[i] (+)= sum of the splits' partial sums, first split first. A work-item owns 64 elements. */
 __kernel void conv2d_reduce(__global const float *restrict partial, uint partial_offset,
                             __global float *restrict dw, uint dw_offset, uint elems, uint splits,
@@ -288,3 +307,4 @@ __kernel void conv2d_backward_bias(__global const float *restrict dy, uint dy_of
 #endif
     store8(total, db + k0, count);
 }
+#endif

@@ -5,11 +5,20 @@
 
 enum { MAX_VECTOR = 16 };
 
-/* Output channels of a work-item: the profile's, or fewer where a group has fewer. */
+/* CONV2D_PART: the kernels of cl/op/conv2d.cl that a launch's program holds. */
+enum { PART_GATHER = 1, PART_WEIGHT = 2, PART_SMALL = 3 };
+
+static void begin(pp__launch *l, pp__stream *stream, const char *kernel, uint32_t part) {
+    pp__launch_begin(l, stream, "op/conv2d", kernel);
+    pp__launch_define(l, "CONV2D_PART", part);
+}
+
+/* Output channels of a work-item: the profile's, or fewer where a group has fewer. A last block that
+ * would be short overlaps the one before (cl/op/conv2d.cl). */
 static uint32_t vector_of(const pp_profile *profile, uint32_t group_k) {
     uint32_t vector = pp__profile_u32(profile, "conv2d.vector");
     if (vector > MAX_VECTOR) vector = MAX_VECTOR;
-    while (vector > 1 && vector / 2 >= group_k) vector /= 2;
+    while (vector > group_k) vector /= 2;
     return vector;
 }
 
@@ -57,7 +66,7 @@ static pp_status gather(pp__stream *stream, const pp__conv2d_geometry *g, pp__sh
     const pp_profile *profile = pp__stream_profile(stream);
     uint32_t group_k = out.c / g->groups, tile = tile_of(profile, w->count);
     pp__launch l;
-    pp__launch_begin(&l, stream, "op/conv2d", "conv2d_gather");
+    begin(&l, stream, "conv2d_gather", PART_GATHER);
     define_vector(&l, profile, group_k);
     pp__launch_define(&l, "CONV2D_TILE", tile);
     pp__launch_define(&l, "CONV2D_ADD", adds);
@@ -103,7 +112,7 @@ static axis data_axis(uint32_t extent, uint32_t phase, uint32_t stride, uint32_t
 pp_status pp__conv2d_backward_input(pp__stream *stream, const pp__conv2d_geometry *g, pp__ref w,
                                     pp__ref dy, pp__ref dx, bool adds, pp__ref workspace) {
     pp__launch l;
-    pp__launch_begin(&l, stream, "op/conv2d", "conv2d_transpose_weight");
+    begin(&l, stream, "conv2d_transpose_weight", PART_SMALL);
     pp__launch_tensor(&l, w, sizeof(float));
     pp__launch_tensor(&l, workspace, sizeof(float));
     pp__launch_u32(&l, g->r * g->s);
@@ -146,7 +155,7 @@ size_t pp__conv2d_partial_bytes(const pp__conv2d_geometry *g, const pp_profile *
 static pp_status reduce(pp__stream *stream, pp__ref partial, pp__ref dw, uint32_t elems,
                         uint32_t splits, bool adds) {
     pp__launch l;
-    pp__launch_begin(&l, stream, "op/conv2d", "conv2d_reduce");
+    begin(&l, stream, "conv2d_reduce", PART_SMALL);
     pp__launch_define(&l, "CONV2D_ADD", adds);
     pp__launch_tensor(&l, partial, sizeof(float));
     pp__launch_tensor(&l, dw, sizeof(float));
@@ -162,7 +171,7 @@ pp_status pp__conv2d_backward_weight(pp__stream *stream, const pp__conv2d_geomet
     uint32_t group_k = g->k / g->groups, group_c = g->c / g->groups;
     uint32_t splits = splits_of(g, profile), block = block_of(profile, group_c);
     pp__launch l;
-    pp__launch_begin(&l, stream, "op/conv2d", "conv2d_backward_weight");
+    begin(&l, stream, "conv2d_backward_weight", PART_WEIGHT);
     define_vector(&l, profile, group_k);
     pp__launch_define(&l, "CONV2D_BLOCK", block);
     pp__launch_define(&l, "CONV2D_ADD", adds && splits == 1);
@@ -312,7 +321,7 @@ pp_status pp__conv2d_backward_weight_stored(pp__stream *stream, const pp__conv2d
 pp_status pp__conv2d_backward_bias(pp__stream *stream, uint32_t pixels, uint32_t k, pp__ref dy,
                                    pp__ref db, bool adds) {
     pp__launch l;
-    pp__launch_begin(&l, stream, "op/conv2d", "conv2d_backward_bias");
+    begin(&l, stream, "conv2d_backward_bias", PART_SMALL);
     pp__launch_define(&l, "CONV2D_ADD", adds);
     pp__launch_tensor(&l, dy, sizeof(float));
     pp__launch_tensor(&l, db, sizeof(float));

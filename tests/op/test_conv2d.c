@@ -152,6 +152,38 @@ START_TEST(agrees_under_every_profile) {
 }
 END_TEST
 
+/* Any geometry whose window fits; small vectors and tiles keep the number of programs low. */
+static conv_case random_case(void) {
+    conv_case c;
+    uint32_t groups = test_random_below(4) ? 1 : 1 + test_random_below(4);
+    do {
+        c.input = (pp__shape){1 + test_random_below(4), 1 + test_random_below(14),
+                              1 + test_random_below(14), groups * (1 + test_random_below(11))};
+        c.params = (pp_conv2d_params){.out_channels = groups * (1 + test_random_below(11)),
+                                      .kernel_h = 1 + test_random_below(5),
+                                      .kernel_w = 1 + test_random_below(5),
+                                      .stride_h = 1 + test_random_below(3),
+                                      .stride_w = 1 + test_random_below(3),
+                                      .pad_h = test_random_below(4),
+                                      .pad_w = test_random_below(4),
+                                      .dilation_h = 1 + test_random_below(2),
+                                      .dilation_w = 1 + test_random_below(2),
+                                      .groups = groups,
+                                      .bias = test_random_below(2)};
+    } while (c.params.dilation_h * (c.params.kernel_h - 1) + 1 > c.input.h + 2 * c.params.pad_h ||
+             c.params.dilation_w * (c.params.kernel_w - 1) + 1 > c.input.w + 2 * c.params.pad_w);
+    return c;
+}
+
+START_TEST(agrees_on_random_geometries) {
+    static const char *const codings[] = {"raw", "raw", "half", "avgpool:2"};
+    for (size_t i = 0; i < 40; i++) {
+        conv_case c = random_case();
+        check(&c, codings[i % 4], "mali", i % 8 > 3);
+    }
+}
+END_TEST
+
 START_TEST(refuses_windows) {
     pp__op_shapes shapes;
     pp__shape inputs[] = {{64, 2, 2, 16}};
@@ -170,6 +202,7 @@ int main(void) {
     tcase_add_test(test, agrees_with_reference);
     tcase_add_test(test, agrees_with_the_decoded_input);
     tcase_add_test(test, agrees_under_every_profile);
+    tcase_add_test(test, agrees_on_random_geometries);
     tcase_add_test(test, refuses_windows);
     suite_add_tcase(suite, test);
     return test_run(suite);
