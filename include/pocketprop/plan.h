@@ -20,9 +20,11 @@
  *                ... that no stored code can reproduce          signmask in every policy
  *   index        the place of each maximum of a max-pool        argmax   in every policy
  *
- * A "view" costs nothing: it is decoded from another stored code (METHODS: one code for x-hat, mask
+ * A "view" costs nothing: it is decoded from another stored code (one code for x-hat, mask
  * and convolution input). `overrides` change a kind ("@activation") or the values of nodes whose
- * name matches a pattern with * and ? ("layer1.*"); the last match wins.
+ * name matches a pattern with * and ? ("layer1.*"); the last match wins. By name an override does
+ * what a policy of its codec would: one code, with views on it; by kind it is literal. Formulas
+ * of the codecs: src/codec/METHODS.md.
  */
 #ifndef POCKETPROP_PLAN_H
 #define POCKETPROP_PLAN_H

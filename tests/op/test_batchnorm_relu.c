@@ -1,0 +1,5 @@
+#include "batchnorm_cases.h"
+
+int main(void) {
+    return run_batchnorm("op/batchnorm_relu", true);
+}
