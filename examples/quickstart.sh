@@ -9,33 +9,10 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 build=${BUILD_DIR:-$root/build}
 epochs=${EPOCHS:-40}
 seeds=${SEEDS:-1 2 3}
-packages="build-essential cmake ocl-icd-opencl-dev opencl-headers pocl-opencl-icd libclblast-dev
-    zlib1g-dev libjpeg-dev libpng-dev"
-
-is_installed() {
-    dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'
-}
-
-install_missing() {
-    missing=
-    for package in $packages; do
-        is_installed "$package" || missing="$missing $package"
-    done
-    [ -n "$missing" ] || return 0
-    echo "installing:$missing"
-    as_root=
-    [ "$(id -u)" = 0 ] || as_root=sudo
-    $as_root apt-get update -q
-    # Word splitting is wanted: one argument per package.
-    $as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -q --no-install-recommends $missing
-}
-
-if command -v apt-get >/dev/null; then
-    install_missing
-else
-    echo "no apt-get here; these Debian packages, or their like, must be there:" $packages
-fi
+. "$root/platforms/debian_packages.sh"
+# Word splitting is wanted: one argument per package.
+# shellcheck disable=SC2086
+need_packages $build_packages
 
 cmake -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DPOCKETPROP_TESTS=OFF
 cmake --build "$build" --parallel "$(nproc)"

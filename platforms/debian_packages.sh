@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Sourced by scripts: need_packages NAME... installs the Debian packages that are missing, and only those.
 # On other systems it says what has to be there and goes on.
 
@@ -22,5 +23,6 @@ need_packages() {
 }
 
 # What building the library, the data library and the command line takes, and PoCL to run on any CPU.
+# shellcheck disable=SC2034
 build_packages="build-essential cmake ocl-icd-opencl-dev opencl-headers pocl-opencl-icd libclblast-dev
     zlib1g-dev libjpeg-dev libpng-dev"
