@@ -18,7 +18,6 @@ conv2d.block = 8                    # input channels of one weight-gradient work
 conv2d.weight_items = 512           # wished number of weight-gradient work-items
 conv2d.band_bytes = 1M              # scratch for decoding a band of images
 
-conv2d_pooled.chunk = 16         # blocks of one pooled-gradient work-item
+conv2d_pooled.chunk = 16            # blocks of one pooled-gradient work-item
 
 batchnorm.split_pixels = 512        # pixels of one partial sum
-reduce.split = 512                  # elements of one partial sum

@@ -34,8 +34,7 @@ __kernel void blockmean_encode(__global const float *restrict x, uint x_offset,
     }
 }
 
-/* `first` images of the code are skipped. A work-item owns eight channels of COMMON_CHUNK pixels.
- *  */
+/* `first` images of the code are skipped. A work-item owns an octet of COMMON_CHUNK pixels. */
 __kernel void blockmean_decode(__global const float *restrict code, uint code_offset,
                                __global float *restrict x, uint x_offset, uint first, uint in_h,
                                uint in_w, uint blocks_h, uint blocks_w, uint pixels,

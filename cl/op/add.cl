@@ -1,4 +1,4 @@
-/* add.cl: y = a + b; `y` may be either. Octets (common.cl). Backward adds gradients with the same
+/* add.cl: y = a + b; `y` may be either. Octets (common.cl). Sums of gradients use the same
  * kernel. */
 __kernel void add_forward(__global const float *a, uint a_offset, __global const float *b,
                           uint b_offset, __global float *y, uint y_offset, uint pixels,

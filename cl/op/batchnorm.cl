@@ -58,13 +58,13 @@ static inline channels8 load_channels(__global const float *statistics, __global
     return k;
 }
 
+/* A NaN passes, as in relu.cl. */
 static inline float8 activate(float8 xhat, const channels8 *k) {
     const float8 y = fma(k->gamma, xhat, k->beta);
-    return STORED_RELU ? fmax(y, (float8)(0.0f)) : y;
+    return STORED_RELU ? select(y, (float8)(0.0f), y <= 0.0f) : y;
 }
 
-/* partial [splits, 2, c]: mean and sum of squared deviations of one split, in two passes over it.
- *  */
+/* partial [splits, 2, c]: mean and sum of squared deviations of one split, in two passes. */
 __kernel void batchnorm_moments(__global const float *restrict x, uint x_offset,
                                 __global float *restrict partial, uint partial_offset, uint pixels,
                                 uint channels) {
@@ -301,11 +301,12 @@ __kernel void batchnorm_decode(__global const uchar *restrict code, uint code_of
     const codec_channels ck = codec_channel8(k.mean, k.inverse, k.gamma, k.beta);
     for (uint p = begin; p < end; p++) {
         const size_t pixel = (size_t)first + p;
-        float8 v = fma(k.gamma, codec_xhat8(code, pixel, c0, channels, &ck), k.beta);
-#if STORED_RELU && BATCHNORM_SEPARATE_MASK
-        v = fmax(v, (float8)(0.0f));
-#elif STORED_RELU
-        v = select((float8)(0.0f), v, codec_xhat_mask8(code, pixel, c0, channels, &ck));
+        const float8 xhat = codec_xhat8(code, pixel, c0, channels, &ck);
+#if STORED_RELU && !BATCHNORM_SEPARATE_MASK
+        const int8 pass = codec_xhat_mask8(code, pixel, c0, channels, &ck);
+        const float8 v = select((float8)(0.0f), fma(k.gamma, xhat, k.beta), pass);
+#else
+        const float8 v = activate(xhat, &k);
 #endif
         store8(v, y + (size_t)p * channels + c0, count);
     }

@@ -93,7 +93,7 @@ static inline vec load_lanes(__global const float *p, int skip) {
 /* Adds one window position to the tile's pixels from..to-1, all of which lie inside the input. */
 #define ACCUMULATE(from, to)                                       \
     for (int c = 0; c < group_c; c++) {                            \
-        vec wv = LOAD_FULL(wp + (size_t)c * k_total);      \
+        vec wv = LOAD_FULL(wp + (size_t)c * k_total);              \
         _Pragma("unroll") for (int i = from; i < to; i++) acc[i] = \
             fma((vec)(xp[(i)*x_step + c]), wv, acc[i]);            \
     }

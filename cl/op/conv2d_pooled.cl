@@ -14,8 +14,7 @@
 #define CONV2D_POOLED_CHUNK 16
 #endif
 
-/* The first output whose tap lies at or behind `edge`: ceil((edge - shift) / stride), at least 0.
- *  */
+/* The first output whose tap lies at or behind `edge`: ceil((edge - shift) / stride) or 0. */
 static inline int first_output(int edge, int shift, int stride) {
     const int distance = edge - shift;
     return distance <= 0 ? 0 : (distance + stride - 1) / stride;

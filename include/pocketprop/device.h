@@ -55,18 +55,20 @@ typedef struct pp_device_info {
 pp_status pp_device_list(pp_engine *engine, pp_device_info *infos, size_t capacity,
                          size_t *count_out);
 
-/* Program cache and tracing. Zeroed members are the defaults. */
+/* Zeroed members are the defaults. */
 typedef struct pp_device_options {
     bool no_cache; /* neither read nor write the on-disk program cache */
     /* NULL: POCKETPROP_CACHE_DIR, else $XDG_CACHE_HOME/pocketprop, else ~/.cache/pocketprop. */
     const char *cache_dir;
-    bool profiling; /* record start and end times of every kernel */
+    bool profiling; /* a queue that records times, for outside tools; Pocketprop reads none */
 } pp_device_options;
 
 /* `selector`: NULL (the first GPU, else the first device), an index ("0"), a type ("gpu", "cpu",
  * "accelerator") or a part of the name or platform, case ignored. `options` may be NULL.
  * PP_ERROR_DEVICE when there is no OpenCL platform or no device: the message names what to install.
- * PP_ERROR_INVALID_ARGUMENT when nothing matches: the message lists what there is. */
+ * PP_ERROR_INVALID_ARGUMENT when nothing matches: the message lists what there is.
+ * PP_ERROR_UNSUPPORTED: the device has no OpenCL 1.2 or no compiler. The caller owns *device_out
+ * and closes it after its sessions; closing waits, and writes built programs to the cache. */
 pp_status pp_device_open(pp_engine *engine, const char *selector, const pp_device_options *options,
                          pp_device **device_out);
 void pp_device_close(pp_device *device); /* accepts NULL */

@@ -53,9 +53,8 @@ typedef struct pp_schedule {
     float base;            /* the rate after warm-up */
     uint64_t total_steps;  /* cosine reaches 0 here */
     uint64_t warmup_steps; /* linear from base/warmup_steps to base */
-    uint64_t
-        /* PP_SCHEDULE_STEP: multiply by `gamma` every so many steps; 0: at 1/2 and 3/4 */
-        step_every;
+    /* PP_SCHEDULE_STEP: multiply by `gamma` every so many steps; 0: at 1/2 and 3/4. */
+    uint64_t step_every;
     float gamma; /* 0 stands for 0.1 */
 } pp_schedule;
 

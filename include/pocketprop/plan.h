@@ -58,7 +58,8 @@ typedef struct pp_plan_options {
 /* Borrows graph and profile only during the call. The caller owns *plan_out.
  * PP_ERROR_INVALID_ARGUMENT: batch 0, unknown codec or pattern without effect; PP_ERROR_SHAPE: a
  * shape that does not work out; PP_ERROR_OUT_OF_MEMORY: one value is larger than the device's
- * largest allocation. */
+ * largest allocation or than 4 GiB, which is as far as kernels reach, or the values need more
+ * allocations than the profile's memory.max_chunks. */
 pp_status pp_plan_create(const pp_graph *graph, const pp_profile *profile,
                          const pp_plan_options *options, pp_plan **plan_out);
 void pp_plan_destroy(pp_plan *plan); /* accepts NULL */

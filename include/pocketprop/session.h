@@ -6,11 +6,11 @@
  *         pp_session_step(session, &batch, rate);
  *     }
  *     pp_metrics metrics;
- *     pp_session_read_metrics(session, &metrics);   // the only call that waits for the device
+ *     pp_session_read_metrics(session, &metrics);   // waits for the device
  *
  * Creating a session allocates the plan's whole arena, builds the programs and prepares every
  * launch. A step then allocates nothing on host or device; it enqueues the prepared launches and
- * returns.
+ * returns. It waits only while two batches are still on their way to the device.
  */
 #ifndef POCKETPROP_SESSION_H
 #define POCKETPROP_SESSION_H
@@ -30,7 +30,8 @@ typedef struct pp_session_options {
 
 /* The caller owns *session_out; device and plan must outlive it. `profile` must be the plan's (its
  * tunables are compiled into the kernels) and is borrowed during the call. `options` may be NULL.
- * PP_ERROR_OUT_OF_MEMORY, PP_ERROR_DEVICE (with the build log where there is one). */
+ * PP_ERROR_OUT_OF_MEMORY; PP_ERROR_DEVICE (with the build log where there is one);
+ * PP_ERROR_INVALID_ARGUMENT: another profile, with which kernels need more scratch than planned. */
 pp_status pp_session_create(pp_device *device, const pp_plan *plan, const pp_profile *profile,
                             const pp_session_options *options, pp_session **session_out);
 void pp_session_destroy(pp_session *session); /* waits for the device; accepts NULL */
@@ -45,18 +46,23 @@ typedef struct pp_batch {
     uint32_t count;
 } pp_batch;
 
-/* Forward, backward and, on the last micro-step of an accumulation, update. */
+/* Forward, backward and, on the last micro-step of an accumulation, update. `learning_rate` is read
+ * in the micro-step that updates. PP_ERROR_INVALID_ARGUMENT: a batch that is not the plan's size,
+ * lacks labels or targets, or has a label that is no class; nothing has been done then.
+ * PP_ERROR_UNSUPPORTED: a plan for inference. PP_ERROR_DEVICE, PP_ERROR_OUT_OF_MEMORY: the device's
+ * refusals. */
 pp_status pp_session_step(pp_session *session, const pp_batch *batch, float learning_rate);
 
 /* Forward in inference mode (running statistics, no dropout); loss and hits are added to the
- * metrics. */
+ * metrics. PP_ERROR_INVALID_ARGUMENT as above, and for a graph without a loss. */
 pp_status pp_session_evaluate(pp_session *session, const pp_batch *batch);
 
-/* Forward in inference mode; writes the loss's input, [count, channels of it], to `outputs`.
- * Waits. */
+/* Forward in inference mode; writes the loss's input, [count, height, width, channels] of it, to
+ * `outputs`; of a graph without a loss the last node's output. Labels are not read. Waits. */
 pp_status pp_session_predict(pp_session *session, const pp_batch *batch, float *outputs);
 
-/* Sums since the last reset; divide by `count`. Reading waits for the device. */
+/* Sums since the last reset; divide by `count`. The device adds them up in float32, so reset them
+ * at least every 2^24 samples. Both calls wait for the device. */
 typedef struct pp_metrics {
     double loss_sum;  /* of the samples' losses */
     uint64_t correct; /* samples whose largest logit is the label's */
@@ -72,8 +78,9 @@ pp_status pp_session_read_parameter(pp_session *session, size_t index, float *va
 pp_status pp_session_write_parameter(pp_session *session, size_t index, const float *values,
                                      size_t elem_count);
 
-/* The gradient that the last step left, for tests and experiments: only plans that keep gradients
- * to the end of the step have it (clip_norm or accumulate). PP_ERROR_UNSUPPORTED otherwise. */
+/* The gradient that the last step left, unclipped, for tests and experiments: only plans that keep
+ * gradients to the end of the step have it (clip_norm or accumulate), and only until the next call
+ * with a batch. PP_ERROR_UNSUPPORTED otherwise. Waits. */
 pp_status pp_session_read_gradient(pp_session *session, size_t index, float *values,
                                    size_t elem_count);
 

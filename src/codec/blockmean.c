@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "codec/codec.h"
-#include "profile/profile.h"
 #include "util/size.h"
 
 static bool read(const char *parameters, pp__coding *coding, const char **expected_out) {
@@ -36,14 +35,6 @@ static void define(const pp__coding *coding, pp__launch *launch) {
     pp__launch_define(launch, "BLOCKMEAN_WINDOW", coding->window);
 }
 
-/* Covers eight channels across and chunks of `places` down, and passes both extents. */
-static pp_status cover(pp__launch *l, size_t places, uint32_t channels) {
-    uint32_t chunk = pp__profile_u32(pp__stream_profile(l->stream), "common.chunk");
-    pp__launch_u32(l, (uint32_t)places);
-    pp__launch_u32(l, channels);
-    return pp__launch_cover(l, pp__divide_up(channels, 8), (places + chunk - 1) / chunk, 1);
-}
-
 static pp_status encode(const pp__stored *stored, pp__ref value, pp__stream *stream) {
     const pp__shape blocks = block_shape(&stored->coding, stored->shape);
     pp__launch l;
@@ -55,7 +46,7 @@ static pp_status encode(const pp__stored *stored, pp__ref value, pp__stream *str
     pp__launch_u32(&l, stored->shape.w);
     pp__launch_u32(&l, blocks.h);
     pp__launch_u32(&l, blocks.w);
-    return cover(&l, pp__shape_pixels(blocks), blocks.c);
+    return pp__launch_cover_octets(&l, pp__shape_pixels(blocks), blocks.c);
 }
 
 static pp_status decode(const pp__stored *stored, uint32_t first_image, uint32_t image_count,
@@ -71,7 +62,8 @@ static pp_status decode(const pp__stored *stored, uint32_t first_image, uint32_t
     pp__launch_u32(&l, stored->shape.w);
     pp__launch_u32(&l, blocks.h);
     pp__launch_u32(&l, blocks.w);
-    return cover(&l, (size_t)image_count * stored->shape.h * stored->shape.w, stored->shape.c);
+    return pp__launch_cover_octets(&l, (size_t)image_count * stored->shape.h * stored->shape.w,
+                                   stored->shape.c);
 }
 
 const pp__codec pp__codec_blockmean = {

@@ -71,7 +71,6 @@ struct pp__codec {
                         pp__ref value, pp__stream *stream);
     uint32_t views[3]; /* by subject: the views it offers, a sum of pp__view */
     bool lossy;
-    bool uses_random;
     bool stores_itself; /* the code is the float32 tensor itself, kept alive: nothing is encoded */
     bool pooled; /* a block-mean map: convolutions take their weight gradient from the means */
 };

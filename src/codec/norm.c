@@ -16,7 +16,7 @@ static float default_clip(uint32_t bits) {
 
 /* "4", "8", "4,clip=3". */
 static bool read(const char *parameters, pp__coding *coding, const char **expected_out) {
-    *expected_out = "norm:4 or norm:8, with an optional clip in (0, 100]: norm:4,clip=3";
+    *expected_out = "norm:4 or norm:8, with an optional clip from 0.01 to 100: norm:4,clip=3";
     if (*parameters != '4' && *parameters != '8') return false;
     coding->bits = (uint32_t)(*parameters - '0');
     coding->clip = default_clip(coding->bits);
@@ -26,7 +26,7 @@ static bool read(const char *parameters, pp__coding *coding, const char **expect
     const char *number = parameters + sizeof option;
     char *end;
     float clip = strtof(number, &end);
-    if (end == number || *end || !(clip > 0) || clip > 100) return false;
+    if (end == number || *end || !(clip >= 0.01f) || clip > 100) return false;
     coding->clip = clip;
     return true;
 }

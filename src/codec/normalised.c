@@ -1,11 +1,7 @@
 #include "codec/normalised.h"
 
-#include "profile/profile.h"
-#include "util/size.h"
-
 pp_status pp__batchnorm_decode(const pp__stored *stored, uint32_t first_image, uint32_t image_count,
                                pp__ref value, pp__stream *stream) {
-    uint32_t chunk = pp__profile_u32(pp__stream_profile(stream), "common.chunk");
     uint32_t image_pixels = stored->shape.h * stored->shape.w, pixels = image_count * image_pixels;
     bool gives_mask = stored->coding.codec->views[PP__SUBJECT_NORMALISED] & PP__VIEW_MASK;
     pp__launch l;
@@ -16,7 +12,5 @@ pp_status pp__batchnorm_decode(const pp__stored *stored, uint32_t first_image, u
     pp__stored_arguments(stored, &l);
     pp__launch_tensor(&l, value, sizeof(float));
     pp__launch_u32(&l, first_image * image_pixels);
-    pp__launch_u32(&l, pixels);
-    pp__launch_u32(&l, stored->shape.c);
-    return pp__launch_cover(&l, pp__divide_up(stored->shape.c, 8), pp__divide_up(pixels, chunk), 1);
+    return pp__launch_cover_octets(&l, pixels, stored->shape.c);
 }

@@ -1,23 +1,12 @@
 #include "codec/transcode.h"
 
-#include "profile/profile.h"
-#include "util/size.h"
-
-/* Appends pixels and channels and covers octets across, chunks of pixels down (cl/common.cl). */
-static pp_status cover(pp__launch *launch, size_t pixels, uint32_t channels) {
-    uint32_t chunk = pp__profile_u32(pp__stream_profile(launch->stream), "common.chunk");
-    pp__launch_u32(launch, (uint32_t)pixels);
-    pp__launch_u32(launch, channels);
-    return pp__launch_cover(launch, pp__divide_up(channels, 8), (pixels + chunk - 1) / chunk, 1);
-}
-
 pp_status pp__transcode_encode(const pp__stored *stored, pp__ref value, pp__stream *stream) {
     pp__launch l;
     pp__launch_begin(&l, stream, "codec/transcode", "transcode_encode");
     pp__stored_prefix(stored, &l);
     pp__launch_tensor(&l, value, sizeof(float));
     pp__launch_tensor(&l, stored->code, 1);
-    return cover(&l, pp__shape_pixels(stored->shape), stored->shape.c);
+    return pp__launch_cover_octets(&l, pp__shape_pixels(stored->shape), stored->shape.c);
 }
 
 pp_status pp__transcode_decode(const pp__stored *stored, uint32_t first_image, uint32_t image_count,
@@ -29,5 +18,5 @@ pp_status pp__transcode_decode(const pp__stored *stored, uint32_t first_image, u
     pp__launch_tensor(&l, stored->code, 1);
     pp__launch_tensor(&l, value, sizeof(float));
     pp__launch_u32(&l, (uint32_t)(first_image * image_pixels));
-    return cover(&l, image_count * image_pixels, stored->shape.c);
+    return pp__launch_cover_octets(&l, image_count * image_pixels, stored->shape.c);
 }

@@ -98,8 +98,7 @@ static pp_status set_up(pp_device *device, pp__device_handle handle,
     const char *name = device->info.name;
     device->id = handle.id;
     PP_TRY(check_usable(engine, handle.id, &device->info));
-    size_t sizes[16] = {1, 1,
-                        1}; /* a device may have more dimensions than the three that are used */
+    size_t sizes[16] = {1, 1, 1}; /* a device may have more dimensions than the three in use */
     cl_int code =
         clGetDeviceInfo(handle.id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof sizes, sizes, NULL);
     if (code != CL_SUCCESS)

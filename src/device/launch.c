@@ -12,6 +12,7 @@
 #include "device/stream.h"
 #include "profile/lookup.h"
 #include "profile/profile.h"
+#include "util/size.h"
 
 enum { OPTIONS_CAPACITY = 4096 };
 
@@ -66,9 +67,9 @@ static void add_define(pp__launch *launch, const char *name, const char *value) 
     int length = snprintf(text, sizeof text, " -D%s=%s", name, value);
     const char *before = find_define(launch->options, name, strlen(name));
     if (before) {
-        char end = before[length];
-        if (strncmp(before, text, (size_t)length) != 0 || (end != 0 && end != ' '))
-            fail(launch, "%s is defined twice, now as %s", name, value);
+        bool same = strncmp(before, text, (size_t)length) == 0 &&
+                    (before[length] == 0 || before[length] == ' ');
+        if (!same) fail(launch, "%s is defined twice, now as %s", name, value);
         return;
     }
     size_t used = strlen(launch->options);
@@ -299,4 +300,12 @@ pp_status pp__launch_cover(pp__launch *launch, size_t nx, size_t ny, size_t nz) 
         pp__log(stream->device->engine, PP_LOG_WARNING, "clReleaseKernel: %s (%d)",
                 pp__cl_name(code), (int)code);
     return status;
+}
+
+pp_status pp__launch_cover_octets(pp__launch *launch, size_t pixels, uint32_t channels) {
+    uint32_t chunk = pp__profile_u32(launch->stream->profile, "common.chunk");
+    pp__launch_u32(launch, (uint32_t)pixels);
+    pp__launch_u32(launch, channels);
+    return pp__launch_cover(launch, pp__divide_up(channels, 8),
+                            pixels / chunk + (pixels % chunk != 0), 1);
 }

@@ -54,8 +54,8 @@ typedef struct pp__launch {
     pp__stream *stream;
     pp_status status;
     const char *kernel;
-    const char *files
-        [PP__LAUNCH_FILES]; /* in the order in which they are joined; the kernel's own is last */
+    /* In the order in which they are joined; the kernel's own is last. */
+    const char *files[PP__LAUNCH_FILES];
     size_t file_count;
     char options[PP__LAUNCH_OPTIONS];
     size_t argument_count;
@@ -69,18 +69,17 @@ typedef struct pp__launch {
  * launch is covered. Every program begins with cl/common.cl. */
 void pp__launch_begin(pp__launch *launch, pp__stream *stream, const char *file, const char *kernel);
 
-/* Puts another file in front of the kernel's own ("codec/norm"): functions that the kernel calls.
- *  */
+/* Puts another file in front of the kernel's own ("codec/norm"): functions that it calls. */
 void pp__launch_prefix(pp__launch *launch, const char *file);
 
 /* Adds -Dname=value. Defines given here win over the profile's. */
 void pp__launch_define(pp__launch *launch, const char *name, uint32_t value);
-void pp__launch_define_f32(pp__launch *launch, const char *name,
-                           float value); /* exact: a hexadecimal float */
+/* Exact: a hexadecimal float. */
+void pp__launch_define_f32(pp__launch *launch, const char *name, float value);
 
 /* Appends two kernel arguments: the pointer, and the offset in elements as uint. An empty ref
  * passes a valid pointer that the kernel must not use. The offset must be a multiple of
- * `elem_bytes`. */
+ * `elem_bytes`; it fits 32 bits in every plan (plan/plan.c). */
 void pp__launch_tensor(pp__launch *launch, pp__ref tensor, size_t elem_bytes);
 void pp__launch_u32(pp__launch *launch, uint32_t value);
 void pp__launch_i32(pp__launch *launch, int32_t value);
@@ -89,6 +88,10 @@ void pp__launch_f32(pp__launch *launch, float value);
 /* Records the launch over nx * ny * nz work-items. Covering nothing (a zero extent) records
  * nothing. */
 pp_status pp__launch_cover(pp__launch *launch, size_t nx, size_t ny, size_t nz);
+
+/* For kernels that work on octets (cl/common.cl): appends pixels and channels as the last two
+ * arguments and covers octets across, chunks of common.chunk pixels down. */
+pp_status pp__launch_cover_octets(pp__launch *launch, size_t pixels, uint32_t channels);
 
 /* Records a device-to-device copy / a fill with zero bytes. */
 pp_status pp__stream_copy(pp__stream *stream, pp__ref from, pp__ref to, size_t bytes);

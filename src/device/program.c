@@ -68,7 +68,8 @@ static pp_status build_from_source(pp_device *device, pp__program *program) {
     return PP_OK;
 }
 
-/* Everything that a binary depends on. */
+/* Everything that a binary depends on, the width of pointers included: processes of both widths may
+ * share a folder. */
 static pp_status make_key(pp_device *device, const pp__program *program, char **key_out) {
     const pp_device_info *info = &device->info;
     char *text;
@@ -78,9 +79,9 @@ static pp_status make_key(pp_device *device, const pp__program *program, char **
                       sizeof device->platform_version + 64;
     pp_status status = pp__allocate(device->engine, capacity, 1, key_out);
     if (status == PP_OK)
-        snprintf(*key_out, capacity, "%s\n%s\n%s\n%s\n%s\n%s\n%s\n", info->platform,
-                 device->platform_version, info->name, info->version, info->driver_version,
-                 program->options, text);
+        snprintf(*key_out, capacity, "%zu\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n", sizeof(void *),
+                 info->platform, device->platform_version, info->name, info->version,
+                 info->driver_version, program->options, text);
     pp__release(device->engine, text);
     return status;
 }

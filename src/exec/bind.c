@@ -31,14 +31,30 @@ typedef struct recording {
     bool adds; /* parameter gradients are added to */
 } recording;
 
-static void bind_node(const recording *r, const pp__plan_step *step, pp__op_binding *b,
-                      pp__stored stored[PP__OP_SAVES]) {
+/* A profile that is not the plan's may ask for more scratch than there is; kernels would write over
+ * other values. */
+static pp_status check_workspace(const recording *r, const pp__plan_step *step,
+                                 const pp__op_query *q, pp__pass pass) {
+    const pp_plan *plan = r->session->plan;
+    const pp__op *op = plan->nodes[step->node].op;
+    size_t planned = step->workspace == PP__NONE ? 0 : plan->buffers[step->workspace].bytes;
+    size_t wanted = op->workspace ? op->workspace(q, pass) : 0;
+    if (wanted <= planned) return PP_OK;
+    return pp__fail(r->session->engine, PP_ERROR_INVALID_ARGUMENT,
+                    "session: with profile '%s', '%s' needs %zu bytes of scratch; the plan was "
+                    "made for another profile and has %zu",
+                    pp_profile_name(r->profile), step->name, wanted, planned);
+}
+
+static pp_status bind_node(const recording *r, const pp__plan_step *step, pp__pass pass,
+                           pp__op_binding *b, pp__stored stored[PP__OP_SAVES]) {
     const pp_session *session = r->session;
     const pp_plan *plan = session->plan;
     const pp__plan_node *node = &plan->nodes[step->node];
     memset(b, 0, sizeof *b);
     pp__plan_query(plan, step->node, r->profile, &b->q, stored);
     b->q.training = r->training;
+    PP_TRY(check_workspace(r, step, &b->q, pass));
     b->stream = r->stream;
     b->node_number = node->number;
     b->output = pp__session_ref(session, node->value);
@@ -67,6 +83,7 @@ static void bind_node(const recording *r, const pp__plan_step *step, pp__op_bind
     b->labels = pp__session_ref(session, plan->labels);
     b->metrics = pp__session_ref(session, plan->metrics);
     b->scalars = pp__session_ref(session, plan->scalars);
+    return PP_OK;
 }
 
 static pp_status record_encode(const recording *r, const pp__plan_step *step) {
@@ -137,11 +154,15 @@ static pp_status record_step(const recording *r, const pp__plan_step *step) {
     const pp__op *op = r->session->plan->nodes[step->node].op;
     PP_TRY(pp__stream_label(r->stream, step->name));
     switch (step->kind) {
-        case PP__STEP_FORWARD: bind_node(r, step, &b, stored); return op->forward(&b);
+        case PP__STEP_FORWARD:
+            PP_TRY(bind_node(r, step, PP__PASS_FORWARD, &b, stored));
+            return op->forward(&b);
         case PP__STEP_BACKWARD_PARAMETERS:
-            bind_node(r, step, &b, stored);
+            PP_TRY(bind_node(r, step, PP__PASS_BACKWARD_PARAMETERS, &b, stored));
             return op->backward_parameters(&b);
-        case PP__STEP_BACKWARD: bind_node(r, step, &b, stored); return op->backward(&b);
+        case PP__STEP_BACKWARD:
+            PP_TRY(bind_node(r, step, PP__PASS_BACKWARD, &b, stored));
+            return op->backward(&b);
         case PP__STEP_ENCODE: return record_encode(r, step);
         case PP__STEP_COPY_GRADIENT: return record_copy(r, step);
         case PP__STEP_ADD_GRADIENT: return record_add(r, step);

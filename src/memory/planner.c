@@ -2,11 +2,12 @@
  * bound:
  *
  *     measure   compress the steps to those at which some life begins and sum the live bytes at
- * each; the largest sum bounds every layout from below base      lives that span all steps go to
- * the bottom; where they lie changes nothing for the others orders    place the other lives one by
- * one, in several orders, each into a gap between the placed lives that it overlaps in time: the
- * lowest such gap, or the tightest promote   move the lives that reach the top nearer to the front
- * of the order and place again
+ *               each; the largest sum bounds every layout from below
+ *     base      lives that span all steps go to the bottom; where they lie changes nothing for the
+ *               others
+ *     orders    place the other lives one by one, in several orders, each into a gap between the
+ *               placed lives that it overlaps in time: the lowest such gap, or the tightest
+ *     promote   move the lives that reach the top nearer to the front of the order, place again
  *
  * The search ends when the bound is met or its budget of visits is spent. The budget counts work,
  * not time, so the same lives give the same layout on every machine.
@@ -158,9 +159,8 @@ static void sum_steps(search *s, const pp__life *lives, pp__layout *layout) {
         const item *it = &s->items[i];
         s->step_sum[it->first] += it->bytes;
         exact_sum[it->first] += lives[i].bytes;
-        if (it->last + 1 < s->step_count) {
-            s->step_sum[it->last + 1] -=
-                it->bytes; /* differences: they may wrap, the sums do not */
+        if (it->last + 1 < s->step_count) { /* differences: they may wrap, the sums do not */
+            s->step_sum[it->last + 1] -= it->bytes;
             exact_sum[it->last + 1] -= lives[i].bytes;
         }
     }

@@ -26,8 +26,7 @@ typedef struct pp__layout {
     size_t peak_step;         /* the first step that reaches it */
 } pp__layout;
 
-/* Scratch memory the caller provides: pp__planner_scratch_bytes(life_count, limits) bytes, aligned
- * for any type. */
+/* Bytes of scratch that the caller provides, aligned for any type. */
 size_t pp__planner_scratch_bytes(size_t life_count);
 
 /* Writes chunk and offset of every life, and the layout. Deterministic. `chunk_sizes` gets the

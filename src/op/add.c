@@ -1,7 +1,8 @@
 /* add: y = a + b; da = db = dy.
  *
- * Saved: nothing. The plan lets both input gradients be the output gradient where it can; backward
- * is for the places where it cannot. */
+ * Saved: nothing. There is no backward to record: the input gradients are the output gradient
+ * itself, and the plan copies it or adds it up where others have a share in them
+ * (plan/backward.c). */
 #include "op/cost.h"
 #include "op/elementwise.h"
 #include "op/op.h"
@@ -20,34 +21,13 @@ static pp_status infer(pp_engine *engine, const char *node, const void *params,
     return PP_OK;
 }
 
-static pp_status sum(pp__stream *stream, pp__ref a, pp__ref b, pp__ref y, pp__shape shape) {
-    pp__launch l;
-    pp__launch_begin(&l, stream, "op/add", "add_forward");
-    pp__launch_tensor(&l, a, sizeof(float));
-    pp__launch_tensor(&l, b, sizeof(float));
-    pp__launch_tensor(&l, y, sizeof(float));
-    return pp__launch_cover_pixels(&l, shape);
-}
-
 static pp_status forward(const pp__op_binding *b) {
-    return sum(b->stream, b->inputs[0], b->inputs[1], b->output, b->q.output);
-}
-
-static bool same(pp__ref a, pp__ref b) {
-    return a.memory == b.memory && a.offset_bytes == b.offset_bytes;
-}
-
-static pp_status backward(const pp__op_binding *b) {
-    pp__ref dy = b->output_gradient;
-    for (size_t i = 0; i < 2; i++) {
-        pp__ref dx = b->input_gradients[i];
-        if (!b->q.input_gradient[i]) continue;
-        if (b->input_gradient_adds[i])
-            PP_TRY(sum(b->stream, dx, dy, dx, b->q.output));
-        else if (!same(dx, dy))
-            PP_TRY(pp__stream_copy(b->stream, dy, dx, pp__shape_bytes(b->q.output)));
-    }
-    return PP_OK;
+    pp__launch l;
+    pp__launch_begin(&l, b->stream, "op/add", "add_forward");
+    pp__launch_tensor(&l, b->inputs[0], sizeof(float));
+    pp__launch_tensor(&l, b->inputs[1], sizeof(float));
+    pp__launch_tensor(&l, b->output, sizeof(float));
+    return pp__launch_cover_pixels(&l, b->q.output);
 }
 
 static pp__op_cost cost(const pp__op_query *q, pp__pass pass) {
@@ -60,7 +40,6 @@ const pp__op pp__op_add = {
     .input_count = 2,
     .infer = infer,
     .forward = forward,
-    .backward = backward,
     .cost = cost,
     .traits = PP__OP_IN_PLACE | PP__OP_IN_PLACE_SECOND | PP__OP_GRADIENT_SHARED,
 };

@@ -1,10 +1,11 @@
 /* add_relu: y = max(0, a + b); da = db = dy where y > 0, else 0.
  *
- * Saved: where y is positive (see relu). Both input gradients are the same numbers: the plan gives
- * one buffer for both where it can, and backward then writes it once. */
+ * Saved: where y is positive (see relu). Both input gradients are the same numbers: backward writes
+ * them once, with relu's kernel, and the plan lets the inputs share them. */
 #include "op/cost.h"
 #include "op/elementwise.h"
 #include "op/op.h"
+#include "op/relu.h"
 
 static pp_status infer(pp_engine *engine, const char *node, const void *params,
                        const pp__shape *inputs, pp__op_shapes *shapes_out) {
@@ -35,28 +36,8 @@ static pp_status forward(const pp__op_binding *b) {
     return pp__launch_cover_pixels(&l, b->q.output);
 }
 
-static bool same(pp__ref a, pp__ref b) {
-    return a.memory == b.memory && a.offset_bytes == b.offset_bytes;
-}
-
 static pp_status backward(const pp__op_binding *b) {
-    const pp__stored *mask = b->q.stored[0];
-    /* The gradient that is bound comes first; a second one counts only where it is another buffer.
-     */
-    size_t first = b->input_gradients[0].memory ? 0 : 1;
-    pp__ref second = first == 0 ? b->input_gradients[1] : (pp__ref){0};
-    bool has_second = second.memory && !same(second, b->input_gradients[first]);
-    pp__launch l;
-    pp__launch_begin(&l, b->stream, "op/add_relu", "add_relu_backward");
-    pp__stored_prefix(mask, &l);
-    pp__launch_tensor(&l, mask->code, 1);
-    pp__launch_tensor(&l, b->output_gradient, sizeof(float));
-    pp__launch_tensor(&l, b->input_gradients[first], sizeof(float));
-    pp__launch_tensor(&l, has_second ? second : (pp__ref){0}, sizeof(float));
-    pp__launch_u32(&l, b->input_gradient_adds[first]);
-    pp__launch_u32(&l, has_second);
-    pp__launch_u32(&l, has_second && b->input_gradient_adds[1]);
-    return pp__launch_cover_pixels(&l, b->q.output);
+    return pp__relu_backward(b, b->q.stored[0]);
 }
 
 static pp__op_cost cost(const pp__op_query *q, pp__pass pass) {

@@ -8,6 +8,8 @@
 
 #include "op/elementwise.h"
 #include "op/params.h"
+#include "profile/profile.h"
+#include "util/size.h"
 
 pp_status pp__batchnorm_infer(pp_engine *engine, const char *node, const void *params,
                               const pp__shape *inputs, pp__op_shapes *shapes_out) {

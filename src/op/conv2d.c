@@ -19,10 +19,8 @@ static uint32_t output_extent(uint32_t in, uint32_t window, uint32_t stride, uin
 
 static pp_status check_params(pp_engine *engine, const char *node, const pp_conv2d_params *p,
                               pp__shape in) {
-    const uint64_t limit =
-        1u
-        /* keeps every product of two of them far below 2^63, and signed kernel arguments valid */
-        << 20;
+    /* Keeps every product of two of them far below 2^63, and signed kernel arguments valid. */
+    const uint64_t limit = 1u << 20;
     if (!p->out_channels || !p->kernel_h || !p->kernel_w)
         return pp__fail(engine, PP_ERROR_SHAPE,
                         "node '%s' (conv2d): %" PRIu32 " output channels, window %" PRIu32

@@ -28,7 +28,7 @@ pp_status pp__conv2d_backward_weight(pp__stream *stream, const pp__conv2d_geomet
 
 /* The same from the stored form of x: straight from memory where it lies there in float32, band of
  * images by band through a scratch of conv2d.band_bytes where it has to be decoded, or in the
- * pooled domain. `per_image` is the geometry of one image of the stored value. */
+ * pooled domain. */
 size_t pp__conv2d_stored_bytes(const pp__conv2d_geometry *g, const pp__stored *stored,
                                const pp_profile *profile);
 pp_status pp__conv2d_backward_weight_stored(pp__stream *stream, const pp__conv2d_geometry *g,
@@ -38,9 +38,5 @@ pp_status pp__conv2d_backward_weight_stored(pp__stream *stream, const pp__conv2d
 /* db (+)= the sum of dy over `pixels`. */
 pp_status pp__conv2d_backward_bias(pp__stream *stream, uint32_t pixels, uint32_t k, pp__ref dy,
                                    pp__ref db, bool adds);
-
-/* The images (or, for a dense layer's row of samples, pixels) first..first+count-1 of a geometry.
- *  */
-pp__conv2d_geometry pp__conv2d_band(const pp__conv2d_geometry *g, uint32_t count);
 
 #endif

@@ -13,8 +13,8 @@ static void begin(pp__launch *l, pp__stream *stream, const char *kernel, uint32_
     pp__launch_define(l, "CONV2D_PART", part);
 }
 
-/* Output channels of a work-item: the profile's, or fewer where a group has fewer. A last block that
- * would be short overlaps the one before (cl/op/conv2d.cl). */
+/* Output channels of a work-item: the profile's, or fewer where a group has fewer. A last block
+ * that would be short overlaps the one before (cl/op/conv2d.cl). */
 static uint32_t vector_of(const pp_profile *profile, uint32_t group_k) {
     uint32_t vector = pp__profile_u32(profile, "conv2d.vector");
     if (vector > MAX_VECTOR) vector = MAX_VECTOR;
@@ -189,12 +189,6 @@ pp_status pp__conv2d_backward_weight(pp__stream *stream, const pp__conv2d_geomet
     return splits > 1 ? reduce(stream, workspace, dw, weight_elems(g), splits, adds) : PP_OK;
 }
 
-pp__conv2d_geometry pp__conv2d_band(const pp__conv2d_geometry *g, uint32_t count) {
-    pp__conv2d_geometry band = *g;
-    band.n = count;
-    return band;
-}
-
 static size_t image_bytes(const pp__conv2d_geometry *g) {
     return (size_t)g->h * g->w * g->c * sizeof(float);
 }
@@ -309,8 +303,8 @@ pp_status pp__conv2d_backward_weight_stored(pp__stream *stream, const pp__conv2d
     uint32_t images = band_images(g, image_bytes(g), profile);
     pp__ref x = behind(workspace, scratch_offset(partial_bytes_up_to(*g, images, profile)));
     for (uint32_t first = 0; first < g->n; first += images) {
-        pp__conv2d_geometry band =
-            pp__conv2d_band(g, g->n - first < images ? g->n - first : images);
+        pp__conv2d_geometry band = *g;
+        band.n = g->n - first < images ? g->n - first : images;
         PP_TRY(pp__stored_decode(stored, first, band.n, x, stream));
         PP_TRY(pp__conv2d_backward_weight(stream, &band, x, behind(dy, first * gradient_bytes(g)),
                                           dw, adds || first > 0, workspace));

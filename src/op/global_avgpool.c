@@ -6,6 +6,7 @@
 #include "op/cost.h"
 #include "op/elementwise.h"
 #include "op/op.h"
+#include "util/size.h"
 
 static pp_status infer(pp_engine *engine, const char *node, const void *params,
                        const pp__shape *inputs, pp__op_shapes *shapes_out) {

@@ -68,7 +68,6 @@ typedef struct pp__op_query {
     pp__shape output;
     bool training;
     bool input_gradient[PP__OP_INPUTS]; /* false: nobody wants it (the network's input) */
-    bool accumulate;                    /* parameter gradients may have to be added to */
     /* Coding, subject and shape of each save; refs only when bound. */
     const pp__stored *stored[PP__OP_SAVES];
 } pp__op_query;
@@ -103,21 +102,20 @@ typedef enum pp__op_trait {
     PP__OP_IN_PLACE = 1,          /* output may overwrite input 0 */
     PP__OP_IN_PLACE_SECOND = 2,   /* ... or input 1 */
     PP__OP_GRADIENT_IN_PLACE = 4, /* input gradient 0 may overwrite the output gradient */
-    PP__OP_GRADIENT_SHARED =
-        8, /* every input gradient *is* the output gradient (add): nothing to record */
+    /* Every input gradient *is* the output gradient (add): there is no backward. */
+    PP__OP_GRADIENT_SHARED = 8,
     PP__OP_LOSS = 16,
-    PP__OP_NORMALISES =
-        32, /* its x-hat is the root of its output: parameters 0 and 1 are gamma and beta,
-                                     the AUXILIARY save is the statistics; where the codec stores itself,
-                                     input 0 is kept in x-hat's place */
+    /* Its x-hat is the root of its output: parameters 0 and 1 are gamma and beta, the AUXILIARY
+     * save is the statistics; where the codec stores itself, input 0 is kept in x-hat's place. */
+    PP__OP_NORMALISES = 32,
     PP__OP_RELU_OUTPUT = 64, /* the output went through a ReLU */
     PP__OP_POOL_INPUT = 128, /* a framework keeps this operator's input for backward (max-pool) */
     PP__OP_SOURCE = 256,     /* no inputs: the network's input */
-    PP__OP_GRADIENT_COMMON =
-        512,              /* all input gradients are one tensor (add_relu): backward writes it to
-                                     input_gradients[0] alone */
-    PP__OP_TARGETS = 1024 /* a loss that compares with float32 targets of its input's shape; other
-                                     losses take int32 labels [n] */
+    /* All input gradients are one tensor (add_relu): backward writes it to input_gradients[0]. */
+    PP__OP_GRADIENT_COMMON = 512,
+    /* A loss that compares with float32 targets of its input's shape; other losses take int32
+     * labels [n]. */
+    PP__OP_TARGETS = 1024
 } pp__op_trait;
 
 typedef struct pp__op {
@@ -145,8 +143,5 @@ typedef struct pp__op {
 #define PP__OP(name) extern const pp__op pp__op_##name;
 #include "op/op_list.inc"
 #undef PP__OP
-
-/* The operator of that name, or NULL. */
-const pp__op *pp__op_find(const char *name);
 
 #endif

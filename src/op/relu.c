@@ -2,9 +2,10 @@
  *
  * Saved: where y is positive, in whatever form the plan chose. That is enough: the derivative is 1
  * there and 0 elsewhere, at x = 0 as well. */
+#include "op/relu.h"
+
 #include "op/cost.h"
 #include "op/elementwise.h"
-#include "op/op.h"
 
 static pp_status infer(pp_engine *engine, const char *node, const void *params,
                        const pp__shape *inputs, pp__op_shapes *shapes_out) {
@@ -27,8 +28,7 @@ static pp_status forward(const pp__op_binding *b) {
     return pp__launch_cover_pixels(&l, b->q.output);
 }
 
-static pp_status backward(const pp__op_binding *b) {
-    const pp__stored *mask = b->q.stored[0];
+pp_status pp__relu_backward(const pp__op_binding *b, const pp__stored *mask) {
     pp__launch l;
     pp__launch_begin(&l, b->stream, "op/relu", "relu_backward");
     pp__stored_prefix(mask, &l);
@@ -37,6 +37,10 @@ static pp_status backward(const pp__op_binding *b) {
     pp__launch_tensor(&l, b->input_gradients[0], sizeof(float));
     pp__launch_u32(&l, b->input_gradient_adds[0]);
     return pp__launch_cover_pixels(&l, b->q.output);
+}
+
+static pp_status backward(const pp__op_binding *b) {
+    return pp__relu_backward(b, b->q.stored[0]);
 }
 
 static pp__op_cost cost(const pp__op_query *q, pp__pass pass) {

@@ -59,8 +59,7 @@ void pp__plan_query(const pp_plan *plan, uint32_t number, const pp_profile *prof
                         .profile = profile,
                         .input_count = node->op->input_count,
                         .output = node->shape,
-                        .training = !plan->inference,
-                        .accumulate = plan->accumulate > 1};
+                        .training = !plan->inference};
     for (size_t j = 0; j < node->op->input_count; j++) {
         q->inputs[j] = plan->nodes[node->inputs[j]].shape;
         q->input_gradient[j] = plan->nodes[node->inputs[j]].wants_gradient;
@@ -191,9 +190,17 @@ static pp_status fail_layout(pp_plan *plan, pp_status status, size_t offender,
         (size_t)pp__profile_u32(plan->profile, "memory.max_chunks"), limits->chunk_bytes);
 }
 
+/* A kernel's offset counts elements in 32 bits, and the elements of a code are bytes. Chunks that
+ * end there also keep every count of float32 elements below 2^30, so that kernels' indices within
+ * one tensor fit int. */
+static size_t chunk_limit(const pp_profile *profile) {
+    size_t allowed = pp__profile_bytes(profile, "memory.max_allocation_bytes");
+    return allowed && allowed < UINT32_MAX ? allowed : UINT32_MAX;
+}
+
 static pp_status run_planner(pp_plan *plan, pp__life *lives, void *scratch) {
     pp__layout_limits limits = {pp__profile_bytes(plan->profile, "memory.alignment_bytes"),
-                                pp__profile_bytes(plan->profile, "memory.max_allocation_bytes")};
+                                chunk_limit(plan->profile)};
     size_t capacity = pp__profile_u32(plan->profile, "memory.max_chunks"), offender = 0;
     PP_TRY(pp__allocate(plan->engine, capacity, sizeof *plan->chunk_bytes, &plan->chunk_bytes));
     for (size_t i = 0; i < plan->buffer_count; i++) {

@@ -28,9 +28,8 @@ typedef struct pp__plan_buffer {
     size_t bytes;
     size_t first, last;
     size_t chunk, offset_bytes;
-    uint32_t
-        /* the saved record it holds (the first, where several keep one tensor), or PP__NONE */
-        saved;
+    /* The saved record it holds (the first, where several keep one tensor), or PP__NONE. */
+    uint32_t saved;
     uint32_t views; /* a sum of pp__view over all its records */
 } pp__plan_buffer;
 
@@ -159,8 +158,8 @@ pp_status pp__policy_choose(pp_engine *engine, const pp__policy *policy,
 /* The passes. */
 pp_status pp__plan_copy_graph(pp_plan *plan, const pp_graph *graph);
 pp_status pp__plan_infer(pp_plan *plan);
-size_t pp__plan_framework_bytes(
-    const pp_plan *plan); /* of an inferred plan before fusing: METHODS B.4 */
+/* Of an inferred plan before fusing: METHODS B.4. */
+size_t pp__plan_framework_bytes(const pp_plan *plan);
 pp_status pp__plan_fuse(pp_plan *plan);
 pp_status pp__plan_parameters(pp_plan *plan);
 pp_status pp__plan_saved(pp_plan *plan, const pp_plan_options *options);

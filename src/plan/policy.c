@@ -1,6 +1,5 @@
 /* Policies: the text behind --codec, and overrides. The table in include/pocketprop/plan.h is this
- * file in words; each kind's default follows from facts in the codec table, not from codec names.
- *  */
+ * file in words; each kind's default follows from facts in the codec table, not from names. */
 #include <string.h>
 
 #include "plan/plan.h"

@@ -1,6 +1,7 @@
 /* A session's promises: memory to the byte, nothing created in a step, results that depend on the
  * seed alone, and the refusals of every call. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -276,6 +277,27 @@ START_TEST(predict_agrees_with_evaluate) {
 }
 END_TEST
 
+/* With fewer pixels to a split, batch-norm has more partial sums than the plan has room for. */
+START_TEST(refuses_a_profile_that_outgrows_the_plan) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/other.profile", test_scratch_folder());
+    FILE *file = fopen(path, "w");
+    ck_assert(file && fputs("batchnorm.split_pixels = 1\n", file) >= 0 && fclose(file) == 0);
+    pp_profile *planned = NULL, *other = NULL;
+    pp_plan *plan = NULL;
+    pp_session *session = NULL;
+    TEST_OK(pp_profile_load(test_engine(), "default", &planned));
+    TEST_OK(pp_profile_load(test_engine(), path, &other));
+    TEST_OK(pp_plan_create(graph, planned, &plans[0], &plan));
+    TEST_FAILS(pp_session_create(test_device(), plan, other, NULL, &session),
+               PP_ERROR_INVALID_ARGUMENT, "the plan was made for another profile");
+    ck_assert_ptr_null(session);
+    pp_plan_destroy(plan);
+    pp_profile_destroy(other);
+    pp_profile_destroy(planned);
+}
+END_TEST
+
 /* A session that refuses a batch goes on as if it had not been asked. */
 START_TEST(refuses_batches) {
     trainer a, b;
@@ -495,6 +517,7 @@ int main(void) {
     tcase_add_test(test, parameters_round_trip);
     tcase_add_loop_test(test, predict_agrees_with_evaluate, 0, PLANS);
     tcase_add_test(test, refuses_batches);
+    tcase_add_test(test, refuses_a_profile_that_outgrows_the_plan);
     tcase_add_test(test, inference_cannot_train);
     tcase_add_test(test, inference_plan_agrees);
     tcase_add_test(test, gradients_are_read_where_they_are_kept);

@@ -229,12 +229,29 @@ START_TEST(inference_uses_running_statistics) {
 }
 END_TEST
 
+/* As in relu.cl, so that a diverging network shows in its loss. */
+START_TEST(nan_passes_forward) {
+    op_harness h;
+    values v;
+    open_case(&h, &v, &(batchnorm_case){shapes[2], with_relu, "norm:4", false}, false);
+    op_harness_write(&h, h.b.parameters[1], v.beta, v.channels);
+    v.x[0] = (double)NAN;
+    op_harness_write(&h, h.b.inputs[0], v.x, v.count);
+    op_harness_forward(&h);
+    float *y = op_harness_bytes(&h, v.count * sizeof *y);
+    op_harness_read(&h, h.b.output, y, v.count * sizeof *y);
+    for (size_t i = 0; i < v.count; i++) ck_assert_int_eq(isnan(y[i]) != 0, i % v.channels == 0);
+    op_harness_destroy(&h);
+}
+END_TEST
+
 static int run_batchnorm(const char *name, bool relu) {
     with_relu = relu;
     Suite *suite = suite_create(name);
     TCase *test = tcase_create("device");
     tcase_add_test(test, agrees_with_reference);
     tcase_add_test(test, inference_uses_running_statistics);
+    tcase_add_test(test, nan_passes_forward);
     suite_add_tcase(suite, test);
     return test_run(suite);
 }

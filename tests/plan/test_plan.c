@@ -316,6 +316,26 @@ START_TEST(allocation_limits_are_kept) {
 }
 END_TEST
 
+/* Kernels count bytes of codes, and so offsets, in 32 bits; the default profile has no limit. */
+START_TEST(offsets_fit_32_bits) {
+    pp_graph *g = graph_of_model("resnet20");
+    pp_plan *plan = plan_of(g, &(pp_plan_options){.batch = 4096, .codec = "raw"});
+    flow_check(plan);
+    ck_assert_uint_gt(summary_of(plan).peak_bytes, UINT32_MAX);
+    for (size_t i = 0; i < pp_plan_row_count(plan); i++) {
+        pp_plan_row row;
+        pp_plan_read_row(plan, i, &row);
+        ck_assert_uint_le(row.offset_bytes + row.stored_bytes, UINT32_MAX);
+    }
+    pp_plan_destroy(plan);
+    pp_plan *none = NULL;
+    TEST_FAILS(plan_try(g, &(pp_plan_options){.batch = 1u << 16, .codec = "raw"}, &none),
+               PP_ERROR_OUT_OF_MEMORY,
+               "needs 4294967296 bytes, but one device allocation holds at most 4294967295");
+    pp_graph_destroy(g);
+}
+END_TEST
+
 /* One random operator that keeps [4, 4, 8], on any earlier values. */
 static pp_value add_random_node(pp_graph *g, const char *name, const pp_value *values,
                                 size_t count) {
@@ -446,6 +466,7 @@ int main(void) {
     tcase_add_test(all, options_that_cannot_be_right_are_refused);
     tcase_add_test(all, graphs_that_cannot_be_planned_are_refused);
     tcase_add_test(all, allocation_limits_are_kept);
+    tcase_add_test(all, offsets_fit_32_bits);
     tcase_add_test(all, random_graphs_compute_what_they_say);
     tcase_add_test(all, every_allocation_may_fail);
     suite_add_tcase(suite, all);

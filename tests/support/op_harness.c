@@ -114,9 +114,8 @@ static void place_tensors(op_harness *h) {
     b->output = h->c.in_place ? b->inputs[0] : op_harness_tensor(h, pp__shape_bytes(b->q.output));
     b->output_gradient = op_harness_tensor(h, pp__shape_bytes(b->q.output));
     for (size_t i = 0; i < op->input_count; i++)
-        b->input_gradients[i] = i == 0 && h->c.gradient_in_place ? b->output_gradient
-                                : i > 0 && h->c.gradients_common
-                                    ? b->input_gradients[0]
+        b->input_gradients[i] = i == 0 && h->c.gradient_in_place
+                                    ? b->output_gradient
                                     : op_harness_tensor(h, pp__shape_bytes(b->q.inputs[i]));
     for (size_t i = 0; i < h->shapes.parameter_count; i++) {
         size_t bytes = pp__shape_bytes(h->shapes.parameters[i].shape);
@@ -162,7 +161,6 @@ void op_harness_create(op_harness *h, const op_case *c) {
     q->input_count = c->op->input_count;
     q->output = h->shapes.output;
     q->training = !c->inference;
-    q->accumulate = c->parameters_add;
     for (size_t i = 0; i < q->input_count; i++) {
         q->inputs[i] = c->inputs[i];
         q->input_gradient[i] = true;

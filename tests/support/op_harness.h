@@ -4,9 +4,11 @@
  *     op_case c = {.op = &pp__op_relu, .inputs = {{2, 5, 7, 19}}, .codings = {"signmask"}};
  *     op_harness h;
  *     op_harness_create(&h, &c);
- *     double *x = op_harness_random(&h, h.b.inputs[0], count);   // the host's copy of what it
- * writes op_harness_forward(&h); op_harness_expect(&h, "y", h.b.output, y, count, 0, 1e-6); double
- * *dy = op_harness_random(&h, h.b.output_gradient, count); op_harness_backward(&h);
+ *     double *x = op_harness_random(&h, h.b.inputs[0], count);   // the host's copy
+ *     op_harness_forward(&h);
+ *     op_harness_expect(&h, "y", h.b.output, y, count, 0, 1e-6);
+ *     double *dy = op_harness_random(&h, h.b.output_gradient, count);
+ *     op_harness_backward(&h);
  *     op_harness_expect(&h, "dx", h.b.input_gradients[0], dx, count, 0, 1e-6);
  *     op_harness_destroy(&h);
  *
@@ -29,7 +31,6 @@ typedef struct op_case {
     bool inference;
     bool in_place;          /* the output overwrites input 0 */
     bool gradient_in_place; /* input gradient 0 overwrites the output gradient */
-    bool gradients_common;  /* all input gradients are one tensor */
     bool adds;              /* input gradients are added to */
     bool parameters_add;    /* parameter gradients are added to */
 } op_case;

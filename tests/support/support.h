@@ -20,8 +20,7 @@ int test_run(Suite *suite);
 /* Made on first use. The log goes to stderr when POCKETPROP_TEST_LOG is set. */
 pp_engine *test_engine(void);
 
-/* Opened on first use; POCKETPROP_TEST_DEVICE selects one. A test program without a device fails.
- *  */
+/* Opened on first use; POCKETPROP_TEST_DEVICE selects one. A program without a device fails. */
 pp_device *test_device(void);
 
 /* Fails the test with the engine's sentence unless `status` is PP_OK. */
