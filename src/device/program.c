@@ -13,7 +13,8 @@
 #include "device/clerror.h"
 #include "device/device.h"
 
-static const char language[] = "-cl-std=CL1.2";
+/* OpenCL C 1.2 and no warnings: some drivers print those to the application's stderr. */
+static const char language[] = "-cl-std=CL1.2 -w";
 
 static void release_program(pp_device *device, cl_program *handle) {
     if (!*handle) return;
