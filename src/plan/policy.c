@@ -54,18 +54,26 @@ pp_status pp__policy_read(pp_engine *engine, const char *text, pp__policy *polic
     return PP_OK;
 }
 
-/* Matches with * (any run) and ? (any one character). */
+/* Matches with * (any run) and ? (any one character). On a mismatch only the last * takes one
+ * character more, so the time is at most the product of the lengths. */
 static bool matches(const char *pattern, const char *text) {
-    for (; *pattern; pattern++, text++) {
+    const char *star = NULL, *retry = NULL;
+    while (*text) {
         if (*pattern == '*') {
-            for (pattern++;; text++) {
-                if (matches(pattern, text)) return true;
-                if (!*text) return false;
-            }
+            star = pattern++;
+            retry = text;
+        } else if (*pattern == '?' || *pattern == *text) {
+            pattern++;
+            text++;
+        } else if (star) {
+            pattern = star + 1;
+            text = ++retry;
+        } else {
+            return false;
         }
-        if (!*text || (*pattern != '?' && *pattern != *text)) return false;
     }
-    return !*text;
+    while (*pattern == '*') pattern++;
+    return !*pattern;
 }
 
 /* A codec that can serve the kind at all, whatever the node. */

@@ -192,9 +192,17 @@ START_TEST(overrides_by_name) {
     static const struct {
         const char *pattern;
         bool bn1, bn2;
-    } cases[] = {{"bn1", true, false},  {"bn*", true, true},      {"*", true, true},
-                 {"b?2", false, true},  {"*2", false, true},      {"?n?", true, true},
-                 {"*n*1", true, false}, {"**bn1**", true, false}, {"bn2*", false, true}};
+    } cases[] = {{"bn1", true, false},
+                 {"bn*", true, true},
+                 {"*", true, true},
+                 {"b?2", false, true},
+                 {"*2", false, true},
+                 {"?n?", true, true},
+                 {"*n*1", true, false},
+                 {"**bn1**", true, false},
+                 {"bn2*", false, true},
+                 {"*b*n*1*", true, false},
+                 {"**************************1", true, false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const pp_codec_override override = {cases[i].pattern, "norm:8"};
         pp_plan *plan = planned("norm:4", &override, 1);
