@@ -178,7 +178,8 @@ static int fail_unknown(const cli_command *command, const option_list *list, con
     if (optopt >= FIRST_VALUE)
         return cli_fail(command, "--%s takes no argument, found '%s'",
                         list->rows[optopt - FIRST_VALUE]->name, found);
-    if (strncmp(found, "--", 2) != 0)
+    /* `found` may be the word in front of a cluster of letters, which getopt has not left yet. */
+    if (optopt)
         return cli_fail(command, "unknown option '-%c', expected one that --help lists", optopt);
     const char *names[OPTION_CAPACITY];
     size_t length = strcspn(found + 2, "=");

@@ -1,12 +1,15 @@
 /* pocketprop train: trains a built-in network on a data set. Standard error shows the run, standard
  * output gets the result, and --log one JSON object per epoch. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -29,6 +32,7 @@ typedef struct training {
     pp_schedule schedule;
     cli_progress progress;
     FILE *log;
+    bool log_is_new; /* this run made the file */
     uint64_t epochs_done;
     epoch_result last; /* of the last epoch, the test's of the last whole one */
     double started;
@@ -48,23 +52,46 @@ static void catch_signals(void) {
     sigaction(SIGTERM, &action, NULL);
 }
 
+static int fail_log(const training *run) {
+    return cli_fail(run->setup.command,
+                    "--log: found '%s', expected a file that can be written: %s",
+                    run->setup.settings->log, strerror(errno));
+}
+
 /* The log is opened once everything that can be wrong with the input has been checked, and before
- * anything slow. */
+ * anything slow. What an earlier run wrote there stays until empty_log. */
 static int open_log(training *run) {
     const char *path = run->setup.settings->log;
     if (!path) return CLI_OK;
-    run->log = fopen(path, "w");
+    const int flags = O_WRONLY | O_APPEND | O_CREAT;
+    int descriptor = open(path, flags | O_EXCL, 0666);
+    run->log_is_new = descriptor >= 0;
+    if (descriptor < 0 && errno == EEXIST) descriptor = open(path, flags, 0666);
+    if (descriptor < 0) return fail_log(run);
+    run->log = fdopen(descriptor, "a");
     if (run->log) return CLI_OK;
-    return cli_fail(run->setup.command,
-                    "--log: found '%s', expected a file that can be written: %s", path,
-                    strerror(errno));
+    int code = fail_log(run);
+    close(descriptor);
+    if (run->log_is_new) remove(path);
+    return code;
 }
 
-/* A run that failed before its first whole epoch leaves no empty file behind. */
+/* Pipes and devices have nothing to empty. */
+static int empty_log(training *run) {
+    struct stat info;
+    if (!run->log) return CLI_OK;
+    if (fstat(fileno(run->log), &info) != 0) return fail_log(run);
+    if (!S_ISREG(info.st_mode) || ftruncate(fileno(run->log), 0) == 0) return CLI_OK;
+    return fail_log(run);
+}
+
+/* A run that failed before its first whole epoch leaves no empty file behind, and removes none that
+ * it did not make. */
 static void close_log(training *run, int code) {
     if (!run->log) return;
     fclose(run->log);
-    if (code && code != CLI_INTERRUPTED && !run->epochs_done) remove(run->setup.settings->log);
+    if (run->log_is_new && code && code != CLI_INTERRUPTED && !run->epochs_done)
+        remove(run->setup.settings->log);
 }
 
 static int create_loaders(training *run) {
@@ -321,6 +348,7 @@ static int run_training(const cli_command *command, const cli_settings *settings
     if (!code) print_headline(&run);
     if (!code) catch_signals();
     if (!code) code = cli_setup_session(setup);
+    if (!code) code = empty_log(&run);
     if (!code) code = train(&run);
     if (!code) code = report(&run);
     pp_loader_destroy(run.train_loader);

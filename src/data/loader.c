@@ -155,13 +155,14 @@ static pp_status check_options(pp_engine *engine, const pp_dataset_info *info,
 static void set_facts(pp_loader *loader, pp_dataset *dataset, const pp_loader_options *options) {
     const pp_dataset_info *info = &dataset->info;
     loader->dataset = dataset;
-    loader->batch = options->batch;
     loader->sample_count = (uint32_t)info->count;
+    /* A larger batch would hold no more samples, only more memory. */
+    loader->batch = options->batch < loader->sample_count ? options->batch : loader->sample_count;
     loader->shuffle = options->shuffle;
     loader->seed = options->seed;
     loader->sample_elems = (size_t)info->height * info->width * info->channels;
-    loader->batch_count = info->count / options->batch;
-    if (!options->drop_last && info->count % options->batch) loader->batch_count++;
+    loader->batch_count = info->count / loader->batch;
+    if (!options->drop_last && info->count % loader->batch) loader->batch_count++;
     loader->augment.height = info->height;
     loader->augment.width = info->width;
     loader->augment.channels = info->channels;

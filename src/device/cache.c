@@ -75,6 +75,13 @@ static uint64_t checksum(const char *key, size_t key_bytes, const unsigned char 
     return hash(hash(hash_start, key, key_bytes), binary, binary_bytes);
 }
 
+/* Whether the file is as long as its header says, so that a damaged one costs no memory. */
+static bool has_whole_length(FILE *file, const header *h) {
+    struct stat info;
+    return fstat(fileno(file), &info) == 0 && S_ISREG(info.st_mode) &&
+           (uint64_t)info.st_size == sizeof *h + h->key_bytes + h->binary_bytes;
+}
+
 /* Reads the rest of a file behind a sound header; leaves *binary_out NULL when it is not what was
  * saved. */
 static pp_status read_rest(pp_device *device, FILE *file, const header *h, const char *key,
@@ -106,7 +113,7 @@ pp_status pp__cache_load(pp_device *device, const char *key, unsigned char **bin
     pp_status status = PP_OK;
     if (fread(&h, sizeof h, 1, file) == 1 && memcmp(h.magic, magic, sizeof magic) == 0 &&
         h.key_bytes == strlen(key) && h.binary_bytes > 0 &&
-        h.binary_bytes <= largest_binary_bytes) {
+        h.binary_bytes <= largest_binary_bytes && has_whole_length(file, &h)) {
         status = read_rest(device, file, &h, key, binary_out);
         *bytes_out = (size_t)h.binary_bytes;
     }

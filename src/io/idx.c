@@ -10,7 +10,7 @@
 #include "util/size.h"
 
 /* A deflate stream expands at most 1032 times (zlib's technical details), so no header can make the
- * reader ask for more memory than that multiple of the file. */
+ * reader ask for more memory than that multiple of the file; a plain file holds what it holds. */
 enum { MAX_EXPANSION = 1032, PIECE_BYTES = 1 << 20 };
 
 typedef struct file {
@@ -78,7 +78,8 @@ static pp_status read_header(const file *f, uint32_t axis_count, size_t file_byt
         idx->extents[axis] = extent;
         fits = fits && pp__size_multiply(idx->elem_count, extent, &idx->elem_count);
     }
-    if (!fits || idx->elem_count / MAX_EXPANSION > file_bytes)
+    size_t most_expansion = gzdirect(f->stream) ? 1 : MAX_EXPANSION;
+    if (!fits || idx->elem_count / most_expansion > file_bytes)
         return pp__fail(f->engine, PP_ERROR_CORRUPT_DATA,
                         "%s: the header promises more elements than a file of %zu bytes can hold",
                         f->path, file_bytes);

@@ -8,7 +8,8 @@
 static pp_status fail(pp_engine *engine, const char *entry, size_t length) {
     return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
                     "POCKETPROP_LIMITS: \"%.*s\" is none of work_group=N, local_memory=BYTES, "
-                    "max_allocation=BYTES, alignment=BYTES (a power of two), no_half, no_images",
+                    "max_allocation=BYTES, alignment=BYTES (a power of two up to 1M), "
+                    "no_half, no_images",
                     (int)(length < 200 ? length : 200), entry);
 }
 
@@ -38,7 +39,9 @@ static pp_status read_entry(pp_engine *engine, const char *entry, size_t length,
         uint64_t value;
         if (!sign || !pp__parse_bytes(sign + 1, length - name_length - 1, &value)) break;
         if (value == 0 || value > SIZE_MAX) break;
-        if (known[i].number == &limits->alignment_bytes && (value & (value - 1))) break;
+        if (known[i].number == &limits->alignment_bytes &&
+            (value > PP__MAX_ALIGNMENT_BYTES || (value & (value - 1))))
+            break;
         *known[i].number = (size_t)value;
         return PP_OK;
     }

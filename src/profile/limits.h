@@ -7,12 +7,15 @@
 
 #include "util/engine.h"
 
+/* No device asks for more than a few KiB, and a sum of aligned sizes must not wrap. */
+#define PP__MAX_ALIGNMENT_BYTES ((size_t)1 << 20)
+
 /* Zero and false: no limit. */
 typedef struct pp__limits {
     size_t work_group_size;
     size_t local_memory_bytes;
     size_t max_allocation_bytes;
-    size_t alignment_bytes; /* at least so much; a power of two */
+    size_t alignment_bytes; /* at least so much; a power of two up to the one above */
     bool no_half, no_images;
 } pp__limits;
 

@@ -11,8 +11,9 @@ bool pp__profile_next(pp__profile_reader *reader, pp__profile_line *line_out) {
         size_t length = strcspn(start, "\n");
         reader->cursor = start + length + (start[length] == '\n');
         reader->line_number++;
+        if (length && start[length - 1] == '\r') length--;
         for (size_t i = 0; i < length; i++)
-            if (start[i] == '#' || start[i] == '\r') length = i;
+            if (start[i] == '#') length = i;
         pp__parse_trim(&start, &length);
         if (length == 0) continue;
 

@@ -21,6 +21,10 @@
 
 enum { KEY_CAPACITY = 64, NAME_CAPACITY = 64, MAX_DEPTH = 8 };
 
+/* What is not a number of bytes counts work-items, elements or buffers of one launch or plan. Host
+ * code adds and multiplies such counts, and reserves memory for some. */
+enum { MAX_COUNT = 1 << 20 };
+
 typedef struct entry {
     char key[KEY_CAPACITY];
     size_t value;
@@ -98,8 +102,9 @@ static pp_status set_number(pp_profile *profile, const source *from, const pp__p
     if (!pp__parse_bytes(line->value, line->value_length, &value))
         return fail_at(profile, from, line,
                        "expected a whole number, bytes with K, M or G behind it");
-    if (value > (in_bytes ? SIZE_MAX : UINT32_MAX))
-        return fail_at(profile, from, line, "too large");
+    if (!in_bytes && value > MAX_COUNT)
+        return fail_at(profile, from, line, "too large, expected at most 1048576");
+    if (value > SIZE_MAX) return fail_at(profile, from, line, "too large for this machine");
     if (!e) {
         PP_TRY(pp__grow(profile->engine, &profile->entries, &profile->entry_capacity,
                         profile->entry_count + 1, sizeof(entry)));
@@ -108,8 +113,9 @@ static pp_status set_number(pp_profile *profile, const source *from, const pp__p
         e->may_be_zero = from->is_root && value == 0;
     }
     if (value == 0 && !e->may_be_zero) return fail_at(profile, from, line, "expected at least 1");
-    if (strcmp(e->key, "memory.alignment_bytes") == 0 && (value < 4 || (value & (value - 1))))
-        return fail_at(profile, from, line, "expected a power of two of at least 4");
+    if (strcmp(e->key, "memory.alignment_bytes") == 0 &&
+        (value < 4 || value > PP__MAX_ALIGNMENT_BYTES || (value & (value - 1))))
+        return fail_at(profile, from, line, "expected a power of two from 4 to 1M");
     e->value = (size_t)value;
     e->origin = from->text;
     return PP_OK;

@@ -26,6 +26,12 @@ pp_status pp__file_read(pp_engine *engine, const char *path, char **bytes_out, s
             status = pp__fail(engine, PP_ERROR_IO, "%s: cannot read: %s", path, strerror(errno));
             goto failed;
         }
+        if (length > PP__FILE_MAX_BYTES) {
+            status = pp__fail(engine, PP_ERROR_CORRUPT_DATA,
+                              "%s: more than %d bytes, expected a text of at most so many", path,
+                              PP__FILE_MAX_BYTES);
+            goto failed;
+        }
         if (got == 0) break;
     }
     bytes[length] = 0;

@@ -9,8 +9,11 @@
 
 bool pp__file_exists(const char *path);
 
+/* Sources and profiles have a few KiB; the bound stops at devices and pipes that never end. */
+enum { PP__FILE_MAX_BYTES = 1 << 22 };
+
 /* The file's bytes and a NUL behind them, which *length_out does not count; the caller releases
- * them. PP_ERROR_IO with path and reason. */
+ * them. PP_ERROR_IO with path and reason; PP_ERROR_CORRUPT_DATA: larger than the bound. */
 pp_status pp__file_read(pp_engine *engine, const char *path, char **bytes_out, size_t *length_out);
 
 #endif

@@ -111,6 +111,7 @@ START_TEST(bad_options) {
         {"train --modle lenet", "did you mean --model?"},
         {"train --wibblewobble", "unknown option '--wibblewobble'"},
         {"train -q", "unknown option '-q'"},
+        {"train --json -qh", "unknown option '-q'"},
         {"train --m lenet", "could be more than one"},
         {"train --batch", "--batch lacks its argument"},
         {"train --json=3", "--json takes no argument"},
@@ -356,6 +357,40 @@ START_TEST(one_log_line_per_epoch) {
 }
 END_TEST
 
+static void check_old_log(const char *options, int status, const char *expected) {
+    char arguments[512], path[256], text[4096];
+    write_file(test_scratch_folder(), "old.jsonl", "old\n", 4);
+    snprintf(path, sizeof path, "%s/old.jsonl", test_scratch_folder());
+    snprintf(arguments, sizeof arguments, "train --batch 1 --log %s %s", path, options);
+    const outcome *found = run(arguments);
+    ck_assert_msg(found->status == status, "%s: exit status %d, expected %d: %s", arguments,
+                  found->status, status, found->err);
+    read_text(path, text, sizeof text);
+    ck_assert_msg(test_contains(text, expected), "%s: the log holds '%s'", arguments, text);
+    ck_assert(status == 0 || !strchr(text, '{'));
+}
+
+/* Until a run's input, plan and programs stand, an earlier run's log is worth more than none; and
+ * whatever fails later, a file that was there before is never removed. */
+START_TEST(old_logs_are_kept) {
+    char options[768], path[320];
+    const char *vectors = "conv2d.vector = 5\n"; /* no type of OpenCL C has five members */
+    write_file(test_scratch_folder(), "five.profile", vectors, strlen(vectors));
+    snprintf(options, sizeof options, "--model resnet8-digits --data digits --profile %s/%s",
+             test_scratch_folder(), "five.profile");
+    check_old_log(options, 1, "old\n");
+
+    const char *folder = new_folder("broken");
+    snprintf(path, sizeof path, "%s/cat", folder);
+    ck_assert(mkdir(path, 0700) == 0);
+    write_file(path, "empty.jpg", "", 0);
+    snprintf(options, sizeof options, "--model resnet20 --height 32 --data images:%s", folder);
+    check_old_log(options, 2, "");
+
+    check_old_log("--model resnet8-digits --data digits --limit 4", 0, "{\"epoch\": 1");
+}
+END_TEST
+
 static pid_t start_long_training(const char *log) {
     pid_t child = fork();
     if (child) return child;
@@ -422,6 +457,7 @@ int main(void) {
     tcase_add_test(cases, devices);
     tcase_add_test(cases, the_same_seed_gives_the_same_weights);
     tcase_add_test(cases, one_log_line_per_epoch);
+    tcase_add_test(cases, old_logs_are_kept);
     tcase_add_test(cases, interrupt_stops_cleanly);
     tcase_add_test(cases, eval_and_bench);
     suite_add_tcase(suite, cases);

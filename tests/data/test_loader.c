@@ -148,6 +148,40 @@ START_TEST(last_batch_is_short_or_dropped) {
 END_TEST
 
 /* Each batch is compared when two more calls have been made, the last of them in another epoch. */
+static void *allocate_small(void *user, size_t bytes) {
+    size_t *most = user;
+    return bytes <= *most ? malloc(bytes) : NULL;
+}
+
+static void release_small(void *user, void *memory) {
+    (void)user;
+    free(memory);
+}
+
+START_TEST(a_batch_beyond_the_samples_costs_no_memory) {
+    size_t most = 1 << 20;
+    pp_engine_options options = {.allocator = {allocate_small, release_small, &most}};
+    pp_engine *engine;
+    pp_dataset *dataset;
+    pp_loader *loader;
+    pp_batch batch;
+    TEST_OK(pp_engine_create(&options, &engine));
+    TEST_OK(pp_dataset_open(engine, "digits", PP_SPLIT_TEST, NULL, &dataset));
+    pp_status status =
+        pp_loader_create(dataset, &(pp_loader_options){.batch = UINT32_MAX}, &loader);
+    ck_assert_msg(status == PP_OK, "%s", pp_engine_error(engine));
+    ck_assert_uint_eq(pp_loader_batch_count(loader), 1);
+    ck_assert(pp_loader_start_epoch(loader, 0) == PP_OK);
+    ck_assert(pp_loader_next(loader, &batch) == PP_OK);
+    ck_assert_uint_eq(batch.count, 360);
+    ck_assert(pp_loader_next(loader, &batch) == PP_OK);
+    ck_assert_uint_eq(batch.count, 0);
+    pp_loader_destroy(loader);
+    pp_dataset_close(dataset);
+    pp_engine_destroy(engine);
+}
+END_TEST
+
 START_TEST(memory_lasts_until_the_third_next_call) {
     enum { BATCH = 9, CALLS = 200, ELEMS = BATCH * 64 };
     static float copies[CALLS][ELEMS];
@@ -264,6 +298,7 @@ int main(void) {
     tcase_add_test(tests, every_sample_comes_once);
     tcase_add_test(tests, augments_by_sample);
     tcase_add_test(tests, last_batch_is_short_or_dropped);
+    tcase_add_test(tests, a_batch_beyond_the_samples_costs_no_memory);
     tcase_add_test(tests, memory_lasts_until_the_third_next_call);
     tcase_add_test(tests, epochs_can_be_abandoned);
     tcase_add_test(tests, can_be_destroyed_at_any_time);

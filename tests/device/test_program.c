@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "device/buffer.h"
+#include "device/cache.h"
 #include "device/launch.h"
 #include "device/source.h"
 #include "support/support.h"
@@ -166,6 +167,44 @@ START_TEST(rebuilds_damaged_files) {
 }
 END_TEST
 
+/* An allocator that remembers the largest request. */
+static void *allocate_noted(void *user, size_t bytes) {
+    size_t *largest = user;
+    if (bytes > *largest) *largest = bytes;
+    return malloc(bytes);
+}
+
+static void release_noted(void *user, void *memory) {
+    (void)user;
+    free(memory);
+}
+
+START_TEST(a_header_alone_costs_no_memory) {
+    size_t largest = 0, bytes;
+    pp_engine_options options = {.allocator = {allocate_noted, release_noted, &largest}};
+    pp_engine *engine;
+    pp_device *device;
+    ck_assert(pp_engine_create(&options, &engine) == PP_OK);
+    ck_assert(pp_device_open(engine, getenv("POCKETPROP_TEST_DEVICE"),
+                             &(pp_device_options){.cache_dir = folder}, &device) == PP_OK);
+    pp__cache_save(device, "key", (const unsigned char *)"binary", 6);
+    char path[512];
+    find_file(path);
+    FILE *file = fopen(path, "r+b");
+    uint64_t claimed = (uint64_t)1 << 29;
+    fseek(file, 16, SEEK_SET);
+    fwrite(&claimed, sizeof claimed, 1, file);
+    fclose(file);
+    largest = 0;
+    unsigned char *binary;
+    ck_assert(pp__cache_load(device, "key", &binary, &bytes) == PP_OK);
+    ck_assert(!binary);
+    ck_assert_uint_lt(largest, 4096);
+    pp_device_close(device);
+    pp_engine_destroy(engine);
+}
+END_TEST
+
 START_TEST(works_without_a_folder) {
     /* A path below a plain file can neither be made nor read, not even by root. */
     char file[160];
@@ -220,6 +259,7 @@ int main(void) {
     tcase_add_checked_fixture(cache, set_up, NULL);
     tcase_add_test(cache, loads_what_it_saved);
     tcase_add_loop_test(cache, rebuilds_damaged_files, 0, 6);
+    tcase_add_test(cache, a_header_alone_costs_no_memory);
     tcase_add_test(cache, works_without_a_folder);
     tcase_add_test(cache, can_be_turned_off);
     tcase_add_test(cache, finds_its_folder);

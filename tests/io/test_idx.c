@@ -96,6 +96,13 @@ START_TEST(bounds_memory_by_the_file) {
     check_fails(make_file("huge", bytes, count), 3, PP_ERROR_CORRUPT_DATA,
                 "more elements than a file of 20 bytes can hold");
     free(bytes);
+    /* Within reach of a gzip stream, not of a plain file. */
+    bytes = make_idx(3, (uint32_t[3]){4, 30, 30}, elems, 4, &count);
+    check_fails(make_file("plain", bytes, count), 3, PP_ERROR_CORRUPT_DATA,
+                "more elements than a file of 20 bytes can hold");
+    check_fails(make_gzip("plain.gz", bytes, count), 3, PP_ERROR_CORRUPT_DATA,
+                "truncated: 4 elements");
+    free(bytes);
     bytes = make_idx(3, wraps, elems, 4, &count);
     check_fails(make_file("wraps", bytes, count), 3, PP_ERROR_CORRUPT_DATA, "more elements than");
     free(bytes);

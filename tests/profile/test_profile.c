@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support/support.h"
 
@@ -85,7 +86,7 @@ END_TEST
 START_TEST(reads_a_file) {
     pp_profile *profile =
         load(write_file("# my board\r\nparent = mali\n\n  conv2d.tile=2 # small\n"
-                        "conv2d.band_bytes = 96K\nmatch.device = my board\nrelu.group_x = 32"));
+                        "conv2d.band_bytes = 96K\r\nmatch.device = my board\nrelu.group_x = 32"));
     ck_assert_str_eq(pp_profile_name(profile), "own");
     ck_assert_uint_eq(pp__profile_u32(profile, "conv2d.tile"), 2);
     ck_assert_uint_eq(pp__profile_u32(profile, "conv2d.vector"), 4);
@@ -109,11 +110,14 @@ START_TEST(refuses_files) {
         {"conv2d.tile = 0\n", "expected at least 1"},
         {"common.group_x = 0\n", "expected at least 1"},
         {"conv2d.tile = 4294967296\n", "too large"},
+        {"conv2d.block = 1048577\n", "expected at most 1048576"},
+        {"conv2d.tile = 2\rconv2d.block = 4\n", "expected a whole number"},
         {"conv2d.band_bytes = 99999999999999999999\n", "expected a whole number"},
         {"conv2d.band_bytes = 17179869184G\n", "expected a whole number"},
         {"conv2d.tile = 3\nconv2d.tile = 3\n",
          "own.profile:2: \"conv2d.tile\": the key stands here twice"},
         {"memory.alignment_bytes = 100\n", "expected a power of two"},
+        {"memory.alignment_bytes = 2M\n", "expected a power of two from 4 to 1M"},
         {"nothing.group_x = 4\n", "no kernel file of that stem"},
         {"common.group_w = 4\n", "no such key"},
         {"parent = martian\n", "expected the name of a shipped profile"},
@@ -134,6 +138,9 @@ START_TEST(refuses_files) {
                "cannot open");
     TEST_FAILS(pp_profile_load(test_engine(), test_scratch_folder(), &profile), PP_ERROR_IO,
                "cannot read");
+    if (access("/dev/zero", R_OK) == 0)
+        TEST_FAILS(pp_profile_load(test_engine(), "/dev/zero", &profile), PP_ERROR_CORRUPT_DATA,
+                   "/dev/zero: more than 4194304 bytes");
     TEST_FAILS(pp_profile_load(test_engine(), "mail", &profile), PP_ERROR_INVALID_ARGUMENT,
                "no profile \"mail\"; there are adreno, default, discrete, intel,");
 }
@@ -194,9 +201,9 @@ START_TEST(obeys_limits) {
     ck_assert_uint_eq(pp__profile_bytes(profile, "memory.alignment_bytes"), 128);
     ck_assert_uint_eq(pp__profile_bytes(profile, "launch.local_memory_bytes"), 0);
     pp_profile_destroy(profile);
-    static const char *const bad[] = {"work_group", "work_group=0",    "work_group=x",
-                                      "no_half=1",  "alignment=96",    "no_half,,",
-                                      "fast",       "local_memory=8KB"};
+    static const char *const bad[] = {"work_group", "work_group=0",     "work_group=x",
+                                      "no_half=1",  "alignment=96",     "no_half,,",
+                                      "fast",       "local_memory=8KB", "alignment=2M"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         setenv("POCKETPROP_LIMITS", bad[i], 1);
         TEST_FAILS(pp_profile_load(test_engine(), "mali", &profile), PP_ERROR_INVALID_ARGUMENT,
