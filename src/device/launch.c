@@ -177,7 +177,7 @@ static void add_profile_defines(pp__launch *launch, const char *stem,
 }
 
 static void make_options(pp__launch *launch, char options[OPTIONS_CAPACITY]) {
-    strcpy(options, launch->options);
+    snprintf(options, OPTIONS_CAPACITY, "%s", launch->options);
     add_profile_defines(launch, "common", options);
     for (size_t i = 0; i < launch->file_count; i++)
         add_profile_defines(launch, stem_of(launch->files[i]), options);

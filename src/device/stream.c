@@ -1,6 +1,7 @@
 /* Streams: recorded commands, enqueued again and again. */
 #include "device/stream.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "device/buffer.h"
@@ -117,7 +118,7 @@ static pp_status run_kernel(pp__stream *stream, pp__command *command) {
     char name[128] = "unknown";
     if (clGetKernelInfo(command->kernel, CL_KERNEL_FUNCTION_NAME, sizeof name, name, NULL) !=
         CL_SUCCESS)
-        strcpy(name, "unknown");
+        snprintf(name, sizeof name, "unknown");
     return pp__cl_fail(device->engine, "clEnqueueNDRangeKernel", code, " in %s, kernel %s",
                        pp__stream_label_text(stream, command->label), name);
 }
