@@ -1,10 +1,15 @@
 /* common.cl: in front of every program. OpenCL C 1.2 core, nothing else.
  *
- * Activations are float32, NHWC. Elementwise kernels work on *octets*: eight neighbouring channels
- * of one pixel. Work-item (o, j) owns octet o of COMMON_CHUNK consecutive pixels, so that
- * everything that depends on the channel alone is read once. The last octet of a pixel may be
- * short: `count` says how many channels it has. Packed codes follow the same grid: K bits per
- * element are K bytes per octet (cl/codec/README.md).
+ * Activations are float32, NHWC. Kernels that treat all elements alike go through a tensor as one
+ * line. Those that ask for the channel, or for a code, work on *octets*: eight neighbouring
+ * channels of one pixel. The last octet of a pixel may be short: `count` says how many channels it
+ * has. Packed codes follow the same grid: K bits per element are K bytes per octet
+ * (cl/codec/README.md).
+ *
+ * A work-item owns COMMON_CHUNK octets: up to COMMON_OCTETS side by side, of as many pixels as that
+ * leaves. On a CPU it owns whole pixels and walks through memory in order; on a GPU neighbouring
+ * work-items own neighbouring octets. What depends on the channel alone is read once, into private
+ * arrays of COMMON_OCTETS.
  *
  * A tensor argument is a pair: pointer and offset in elements. TENSOR adds the two up at a kernel's
  * start.
@@ -13,9 +18,18 @@
 /* The same rounding on every device: a * b + c is one rounding only where a kernel says fma. */
 #pragma OPENCL FP_CONTRACT OFF
 
-/* Pixels of one work-item in elementwise kernels. */
+/* Octets side by side that one work-item owns. */
+#ifndef COMMON_OCTETS
+#define COMMON_OCTETS 1
+#endif
+/* Octets that one work-item owns altogether. */
 #ifndef COMMON_CHUNK
 #define COMMON_CHUNK 16
+#endif
+
+/* 1: every octet of this launch is full, so that loads and stores need not ask. */
+#ifndef COMMON_WHOLE
+#define COMMON_WHOLE 0
 #endif
 
 #define TENSOR(name) name += name##_offset
@@ -33,20 +47,90 @@
 
 /* Eight floats, or the first `count` of them and zeros behind. */
 static inline float8 load8(__global const float *p, uint count) {
-    if (count >= 8) return vload8(0, p);
-    float t[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-    for (uint i = 0; i < count; i++) t[i] = p[i];
-    return vload8(0, t);
+    if (COMMON_WHOLE || count >= 8) return vload8(0, p);
+    float8 v = (float8)(0.0f);
+    if (count & 4) {
+        v.lo = vload4(0, p);
+        if (count & 2) v.s45 = vload2(0, p + 4);
+        if (count == 5) v.s4 = p[4];
+        if (count == 7) v.s6 = p[6];
+    } else {
+        if (count & 2) v.s01 = vload2(0, p);
+        if (count == 1) v.s0 = p[0];
+        if (count == 3) v.s2 = p[2];
+    }
+    return v;
 }
 
 static inline void store8(float8 v, __global float *p, uint count) {
-    if (count >= 8) {
+    if (COMMON_WHOLE || count >= 8) {
         vstore8(v, 0, p);
+    } else if (count & 4) {
+        vstore4(v.lo, 0, p);
+        if (count & 2) vstore2(v.s45, 0, p + 4);
+        if (count == 5) p[4] = v.s4;
+        if (count == 7) p[6] = v.s6;
     } else {
-        float t[8];
-        vstore8(v, 0, t);
-        for (uint i = 0; i < count; i++) p[i] = t[i];
+        if (count & 2) vstore2(v.s01, 0, p);
+        if (count == 1) p[0] = v.s0;
+        if (count == 3) p[2] = v.s2;
     }
+}
+
+/* A work-item's part of a line of elements; empty behind its end. What pp__launch_cover_elems
+ * covers. */
+typedef struct {
+    size_t begin, end;
+} common_line;
+
+static inline common_line common_line_of(uint elems) {
+    common_line l;
+    l.begin = get_global_id(0) * (8 * COMMON_CHUNK);
+    l.end = min(l.begin + 8 * COMMON_CHUNK, (size_t)elems);
+    return l;
+}
+
+/* A work-item's share of pixels and channels: `octets` octets from channel c0 on, of pixels
+ * p0..p1-1; empty outside of the extents. */
+typedef struct {
+    size_t p0, p1;
+    uint c0, octets;
+} common_share;
+
+/* The share of work-item (i, j) where each has `height` pixels. */
+static inline common_share common_share_of(uint height, uint pixels, uint channels) {
+    common_share s;
+    s.c0 = (uint)get_global_id(0) * 8 * COMMON_OCTETS;
+    s.octets = s.c0 < channels ? min((channels - s.c0 + 7) / 8, (uint)COMMON_OCTETS) : 0;
+    s.p0 = get_global_id(1) * height;
+    s.p1 = min(s.p0 + height, (size_t)pixels);
+    return s;
+}
+
+/* The same for COMMON_CHUNK octets each. What pp__launch_cover_octets covers. */
+static inline common_share common_octets(uint pixels, uint channels) {
+    const uint across = min((channels + 7) / 8, (uint)COMMON_OCTETS);
+    return common_share_of(max((uint)COMMON_CHUNK / across, 1u), pixels, channels);
+}
+
+/* Where pixel p lies in images of h x w: image n, row i, column j. */
+typedef struct {
+    uint n, i, j;
+} common_place;
+
+static inline common_place common_place_of(size_t p, uint h, uint w) {
+    const uint q = (uint)p;
+    common_place at = {q / w / h, q / w % h, q % w};
+    return at;
+}
+
+/* On to the next pixel. */
+static inline void common_step(common_place *at, uint h, uint w) {
+    if (++at->j < w) return;
+    at->j = 0;
+    if (++at->i < h) return;
+    at->i = 0;
+    at->n++;
 }
 
 /* Eight truth values (true is any negative number, as OpenCL's vector comparisons give) as eight
@@ -61,5 +145,5 @@ static inline uchar pack_mask8(int8 truth) {
 
 /* Eight bits as eight truth values, -1 or 0. */
 static inline int8 unpack_mask8(uchar bits) {
-    return -(((int8)(int)bits >> (int8)(0, 1, 2, 3, 4, 5, 6, 7)) & 1);
+    return ((int8)(int)bits & (int8)(1, 2, 4, 8, 16, 32, 64, 128)) != 0;
 }

@@ -6,3 +6,4 @@ match.type = gpu
 
 launch.group_x = 64
 common.chunk = 4
+update.chunk = 8

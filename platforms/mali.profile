@@ -7,3 +7,4 @@ launch.group_x = 64
 common.chunk = 2
 conv2d.vector = 4
 conv2d.block = 4
+update.chunk = 8

@@ -37,14 +37,12 @@ static inline int8 argmax_load8(__global const uchar *code, size_t pixel, uint c
 #if ARGMAX_BITS == 8
     return convert_int8(vload8(0, p));
 #elif ARGMAX_BITS == 4
-    int4 bytes = convert_int4(vload4(0, p));
-    return (int8)(bytes.x, bytes.x >> 4, bytes.y, bytes.y >> 4, bytes.z, bytes.z >> 4, bytes.w,
-                  bytes.w >> 4) &
-           15;
+    const uint word = p[0] | (uint)p[1] << 8 | (uint)p[2] << 16 | (uint)p[3] << 24;
+    return convert_int8((uint8)word >> (uint8)(0, 4, 8, 12, 16, 20, 24, 28) & 15);
 #elif ARGMAX_BITS == 2
     int word = p[0] | p[1] << 8;
     return (int8)word >> (int8)(0, 2, 4, 6, 8, 10, 12, 14) & 3;
 #else
-    return -unpack_mask8(*p);
+    return (int8)(int)*p >> (int8)(0, 1, 2, 3, 4, 5, 6, 7) & 1;
 #endif
 }

@@ -11,43 +11,54 @@
 #define BLOCKMEAN_WINDOW 2
 #endif
 
-/* A work-item owns eight channels of COMMON_CHUNK blocks. */
+/* Octets of the code. */
 __kernel void blockmean_encode(__global const float *restrict x, uint x_offset,
                                __global float *restrict code, uint code_offset, uint in_h,
                                uint in_w, uint blocks_h, uint blocks_w, uint blocks,
                                uint channels) {
-    const uint c0 = (uint)get_global_id(0) * 8, begin = (uint)get_global_id(1) * COMMON_CHUNK;
-    if (c0 >= channels || begin >= blocks) return;
     TENSOR(x);
     TENSOR(code);
-    const uint count = channels - c0, end = min(blocks, begin + COMMON_CHUNK);
-    for (uint i = begin; i < end; i++) {
-        const uint bx = i % blocks_w, by = i / blocks_w % blocks_h, n = i / (blocks_w * blocks_h);
-        const uint h1 = min(in_h, (by + 1) * BLOCKMEAN_WINDOW),
-                   w1 = min(in_w, (bx + 1) * BLOCKMEAN_WINDOW);
-        float8 sum = (float8)(0.0f);
-        for (uint h = by * BLOCKMEAN_WINDOW; h < h1; h++)
-            for (uint w = bx * BLOCKMEAN_WINDOW; w < w1; w++)
-                sum += load8(x + (((size_t)n * in_h + h) * in_w + w) * channels + c0, count);
-        const uint area = (h1 - by * BLOCKMEAN_WINDOW) * (w1 - bx * BLOCKMEAN_WINDOW);
-        store8(sum / (float)area, code + (size_t)i * channels + c0, count);
+    const common_share s = common_octets(blocks, channels);
+    float8 sum[COMMON_OCTETS];
+    common_place at = common_place_of(s.p0, blocks_h, blocks_w);
+    for (size_t p = s.p0; p < s.p1; p++, common_step(&at, blocks_h, blocks_w)) {
+        const uint h0 = at.i * BLOCKMEAN_WINDOW, h1 = min(in_h, h0 + BLOCKMEAN_WINDOW);
+        const uint w0 = at.j * BLOCKMEAN_WINDOW, w1 = min(in_w, w0 + BLOCKMEAN_WINDOW);
+        for (uint o = 0; o < s.octets; o++) sum[o] = 0.0f;
+        for (uint h = h0; h < h1; h++) {
+            for (uint w = w0; w < w1; w++) {
+                __global const float *from = x + (((size_t)at.n * in_h + h) * in_w + w) * channels;
+                for (uint o = 0; o < s.octets; o++) {
+                    const uint c = s.c0 + 8 * o;
+                    sum[o] += load8(from + c, channels - c);
+                }
+            }
+        }
+        const float area = (float)((h1 - h0) * (w1 - w0));
+        for (uint o = 0; o < s.octets; o++) {
+            const uint c = s.c0 + 8 * o;
+            store8(sum[o] / area, code + p * channels + c, channels - c);
+        }
     }
 }
 
-/* `first` images of the code are skipped. A work-item owns an octet of COMMON_CHUNK pixels. */
+/* `first` images of the code are skipped. Octets of x. */
 __kernel void blockmean_decode(__global const float *restrict code, uint code_offset,
                                __global float *restrict x, uint x_offset, uint first, uint in_h,
                                uint in_w, uint blocks_h, uint blocks_w, uint pixels,
                                uint channels) {
-    const uint c0 = (uint)get_global_id(0) * 8, begin = (uint)get_global_id(1) * COMMON_CHUNK;
-    if (c0 >= channels || begin >= pixels) return;
     TENSOR(code);
     TENSOR(x);
-    const uint count = channels - c0, end = min(pixels, begin + COMMON_CHUNK);
-    for (uint p = begin; p < end; p++) {
-        const uint w = p % in_w, h = p / in_w % in_h, n = first + p / (in_w * in_h);
+    const common_share s = common_octets(pixels, channels);
+    common_place at = common_place_of(s.p0, in_h, in_w);
+    for (size_t p = s.p0; p < s.p1; p++, common_step(&at, in_h, in_w)) {
         const size_t block =
-            ((size_t)n * blocks_h + h / BLOCKMEAN_WINDOW) * blocks_w + w / BLOCKMEAN_WINDOW;
-        store8(load8(code + block * channels + c0, count), x + (size_t)p * channels + c0, count);
+            ((size_t)(first + at.n) * blocks_h + at.i / BLOCKMEAN_WINDOW) * blocks_w +
+            at.j / BLOCKMEAN_WINDOW;
+        for (uint o = 0; o < s.octets; o++) {
+            const uint c = s.c0 + 8 * o;
+            store8(load8(code + block * channels + c, channels - c), x + p * channels + c,
+                   channels - c);
+        }
     }
 }

@@ -12,18 +12,36 @@
 #define CODEC_MASK
 #define CODEC_XHAT
 #define CODEC_STORE
+#define CODEC_DENSE
 
 static inline float8 codec_value8(__global const uchar *code, size_t pixel, uint c0,
                                   uint channels) {
     __global const half *p = (__global const half *)code + pixel * channels + c0;
-    if (channels - c0 >= 8) return vload_half8(0, p);
+    if (COMMON_WHOLE || channels - c0 >= 8) return vload_half8(0, p);
     float t[8] = {0, 0, 0, 0, 0, 0, 0, 0};
     for (uint i = 0; i < channels - c0; i++) t[i] = vload_half(i, p);
     return vload8(0, t);
 }
 
+static inline float codec_dense1(__global const uchar *code, size_t elem) {
+    return vload_half(elem, (__global const half *)code);
+}
+static inline float8 codec_dense8(__global const uchar *code, size_t elem) {
+    return vload_half8(0, (__global const half *)code + elem);
+}
+
+/* Positive numbers are 1..0x7C00 (infinity) as whole numbers; asking that needs no conversion. */
 static inline int8 codec_mask8(__global const uchar *code, size_t pixel, uint c0, uint channels) {
-    return codec_value8(code, pixel, c0, channels) > 0.0f;
+    __global const ushort *p = (__global const ushort *)code + pixel * channels + c0;
+    ushort8 bits = (ushort8)(0);
+    if (COMMON_WHOLE || channels - c0 >= 8) {
+        bits = vload8(0, p);
+    } else {
+        ushort t[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+        for (uint i = 0; i < channels - c0; i++) t[i] = p[i];
+        bits = vload8(0, t);
+    }
+    return convert_int8(bits - (ushort8)(1) < (ushort8)(0x7C00));
 }
 
 static inline void codec_store8(__global uchar *code, size_t pixel, uint c0, uint channels,
@@ -31,7 +49,7 @@ static inline void codec_store8(__global uchar *code, size_t pixel, uint c0, uin
     __global half *p = (__global half *)code + pixel * channels + c0;
     float8 v = select(clamp(value, (float8)(-65504.0f), (float8)(65504.0f)), value, isnan(value));
     v = select(v, fmax(v, (float8)(0x1p-24f)), v > 0.0f);
-    if (channels - c0 >= 8) {
+    if (COMMON_WHOLE || channels - c0 >= 8) {
         vstore_half8_rte(v, 0, p);
     } else {
         float t[8];

@@ -45,6 +45,9 @@ typedef struct {
     float8 offset; /* o */
     int8 boundary; /* s */
     int8 negative; /* -1 where gamma < 0 */
+    /* Encoding: the least level on s's upper side and the largest on its lower one. Where s says
+     * nothing that a level could contradict, all levels. */
+    int8 least, most;
 } codec_channels;
 
 static inline codec_channels codec_channel8(float8 mean, float8 inverse_deviation, float8 gamma,
@@ -65,10 +68,15 @@ static inline codec_channels codec_channel8(float8 mean, float8 inverse_deviatio
                       inside & ~dead);
     k.boundary = select(clamp(j, (int8)(0), (int8)(NORM_LEVELS)), fixed, dead);
     k.negative = gamma < 0.0f;
+    const int8 movable = (k.boundary >= 1) & (k.boundary < NORM_LEVELS) & ~dead;
+    k.least = k.boundary & movable;
+    k.most = select((int8)(NORM_LEVELS - 1), k.boundary - 1, movable);
 #else
     k.offset = (float8)(0.0f);
     k.boundary = (int8)(0);
     k.negative = (int8)(0);
+    k.least = (int8)(0);
+    k.most = (int8)(NORM_LEVELS - 1);
 #endif
     return k;
 }
@@ -79,11 +87,9 @@ static inline int8 norm_load_levels(__global const uchar *code, size_t pixel, ui
 #if NORM_BITS == 8
     return convert_int8(vload8(octet, code));
 #else
-    const int4 pairs = convert_int4(vload4(octet, code));
-    int8 q;
-    q.even = pairs & 15;
-    q.odd = pairs >> 4;
-    return q;
+    __global const uchar *p = code + 4 * octet;
+    const uint word = p[0] | (uint)p[1] << 8 | (uint)p[2] << 16 | (uint)p[3] << 24;
+    return convert_int8((uint8)word >> (uint8)(0, 4, 8, 12, 16, 20, 24, 28) & 15);
 #endif
 }
 
@@ -110,17 +116,16 @@ static inline int8 codec_xhat_mask8(__global const uchar *code, size_t pixel, ui
 
 static inline void codec_xhat_store8(__global uchar *code, size_t pixel, uint c0, uint channels,
                                      float8 xhat, const codec_channels *k) {
-    const float8 level = floor((xhat - k->offset) * NORM_INVERSE_STEP);
     /* Clamped as floats: a conversion to int is defined only within its range. A NaN ends up at
-     * level 0. */
-    int8 q =
-        convert_int8(fmin(fmax(level, (float8)(-NORM_HALF)), (float8)(NORM_HALF - 1))) + NORM_HALF;
+     * level 0. Rounding towards minus infinity by hand is cheaper than floor. */
+    const float8 level = fmin(fmax((xhat - k->offset) * NORM_INVERSE_STEP, (float8)(-NORM_HALF)),
+                              (float8)(NORM_HALF - 1));
+    int8 q = convert_int8(level);
+    q += (level < convert_float8(q)) + NORM_HALF;
 #if STORED_RELU
     const int8 on = fma(k->gamma, xhat, k->beta) > 0.0f;
     const int8 above = on ^ k->negative;
-    const int8 movable = (k->boundary >= 1) & (k->boundary < NORM_LEVELS) & (k->gamma != 0.0f);
-    const int8 moved = select(min(q, k->boundary - 1), max(q, k->boundary), above);
-    q = select(q, moved, movable);
+    q = select(min(q, k->most), max(q, k->least), above);
 #endif
     norm_store_levels(code, pixel, c0, channels, q);
 }

@@ -8,6 +8,7 @@
 #define CODEC_VALUE
 #define CODEC_MASK
 #define CODEC_XHAT
+#define CODEC_DENSE
 
 static inline float8 raw_load8(__global const uchar *code, size_t pixel, uint c0, uint channels) {
     return load8((__global const float *)code + pixel * channels + c0, channels - c0);
@@ -16,6 +17,13 @@ static inline float8 raw_load8(__global const uchar *code, size_t pixel, uint c0
 static inline float8 codec_value8(__global const uchar *code, size_t pixel, uint c0,
                                   uint channels) {
     return raw_load8(code, pixel, c0, channels);
+}
+
+static inline float codec_dense1(__global const uchar *code, size_t elem) {
+    return ((__global const float *)code)[elem];
+}
+static inline float8 codec_dense8(__global const uchar *code, size_t elem) {
+    return vload8(0, (__global const float *)code + elem);
 }
 
 static inline int8 codec_mask8(__global const uchar *code, size_t pixel, uint c0, uint channels) {

@@ -5,27 +5,33 @@
  *     decode: pixels first..first+pixels-1 of the code -> y [pixels, c]
  */
 #ifdef CODEC_STORE
-__kernel void transcode_encode(__global const float *value, uint value_offset, __global uchar *code,
-                               uint code_offset, uint pixels, uint channels) {
-    uint c0 = 8 * (uint)get_global_id(0);
-    size_t p = COMMON_CHUNK * get_global_id(1);
-    if (c0 >= channels || p >= pixels) return;
+__kernel void transcode_encode(__global const float *restrict value, uint value_offset,
+                               __global uchar *restrict code, uint code_offset, uint pixels,
+                               uint channels) {
     TENSOR(value);
     TENSOR(code);
-    for (size_t end = min(p + COMMON_CHUNK, (size_t)pixels); p < end; p++)
-        codec_store8(code, p, c0, channels, load8(value + p * channels + c0, channels - c0));
+    const common_share s = common_octets(pixels, channels);
+    for (size_t p = s.p0; p < s.p1; p++) {
+        for (uint o = 0; o < s.octets; o++) {
+            const uint c = s.c0 + 8 * o;
+            codec_store8(code, p, c, channels, load8(value + p * channels + c, channels - c));
+        }
+    }
 }
 #endif
 
 #ifdef CODEC_VALUE
-__kernel void transcode_decode(__global const uchar *code, uint code_offset, __global float *y,
-                               uint y_offset, uint first, uint pixels, uint channels) {
-    uint c0 = 8 * (uint)get_global_id(0);
-    size_t p = COMMON_CHUNK * get_global_id(1);
-    if (c0 >= channels || p >= pixels) return;
+__kernel void transcode_decode(__global const uchar *restrict code, uint code_offset,
+                               __global float *restrict y, uint y_offset, uint first, uint pixels,
+                               uint channels) {
     TENSOR(code);
     TENSOR(y);
-    for (size_t end = min(p + COMMON_CHUNK, (size_t)pixels); p < end; p++)
-        store8(codec_value8(code, first + p, c0, channels), y + p * channels + c0, channels - c0);
+    const common_share s = common_octets(pixels, channels);
+    for (size_t p = s.p0; p < s.p1; p++) {
+        for (uint o = 0; o < s.octets; o++) {
+            const uint c = s.c0 + 8 * o;
+            store8(codec_value8(code, first + p, c, channels), y + p * channels + c, channels - c);
+        }
+    }
 }
 #endif

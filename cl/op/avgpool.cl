@@ -21,59 +21,74 @@ static inline float avgpool_divisor(int top, int left, int h, int w, int kernel_
 }
 
 /* Work-items cover y. */
-__kernel void avgpool_forward(__global const float *x, uint x_offset, __global float *y,
-                              uint y_offset, uint h, uint w, uint out_h, uint out_w, uint kernel_h,
-                              uint kernel_w, uint stride_h, uint stride_w, uint pad_h, uint pad_w,
-                              uint valid_only, uint pixels, uint channels) {
-    uint c0 = 8 * (uint)get_global_id(0);
-    size_t p = COMMON_CHUNK * get_global_id(1);
-    if (c0 >= channels || p >= pixels) return;
+__kernel void avgpool_forward(__global const float *restrict x, uint x_offset,
+                              __global float *restrict y, uint y_offset, uint h, uint w, uint out_h,
+                              uint out_w, uint kernel_h, uint kernel_w, uint stride_h,
+                              uint stride_w, uint pad_h, uint pad_w, uint valid_only, uint pixels,
+                              uint channels) {
     TENSOR(x);
     TENSOR(y);
-    for (size_t end = min(p + COMMON_CHUNK, (size_t)pixels); p < end; p++) {
-        uint q = (uint)p;
-        uint j = q % out_w, i = q / out_w % out_h, n = q / out_w / out_h;
-        int top = (int)(i * stride_h) - (int)pad_h, left = (int)(j * stride_w) - (int)pad_w;
-        int end_a = min(top + (int)kernel_h, (int)h), end_b = min(left + (int)kernel_w, (int)w);
-        __global const float *image = x + (size_t)n * h * w * channels + c0;
-        float8 sum = 0.0f;
-        for (int a = max(top, 0); a < end_a; a++)
-            for (int b = max(left, 0); b < end_b; b++)
-                sum += load8(image + ((size_t)a * w + b) * channels, channels - c0);
-        sum /= avgpool_divisor(top, left, (int)h, (int)w, (int)kernel_h, (int)kernel_w, valid_only);
-        store8(sum, y + p * channels + c0, channels - c0);
+    const common_share s = common_octets(pixels, channels);
+    float8 sum[COMMON_OCTETS];
+    common_place at = common_place_of(s.p0, out_h, out_w);
+    for (size_t p = s.p0; p < s.p1; p++, common_step(&at, out_h, out_w)) {
+        const int top = (int)(at.i * stride_h) - (int)pad_h,
+                  left = (int)(at.j * stride_w) - (int)pad_w;
+        const int end_a = min(top + (int)kernel_h, (int)h),
+                  end_b = min(left + (int)kernel_w, (int)w);
+        for (uint o = 0; o < s.octets; o++) sum[o] = 0.0f;
+        for (int a = max(top, 0); a < end_a; a++) {
+            for (int b = max(left, 0); b < end_b; b++) {
+                __global const float *from = x + (((size_t)at.n * h + a) * w + b) * channels;
+                for (uint o = 0; o < s.octets; o++) {
+                    const uint c = s.c0 + 8 * o;
+                    sum[o] += load8(from + c, channels - c);
+                }
+            }
+        }
+        const float area =
+            avgpool_divisor(top, left, (int)h, (int)w, (int)kernel_h, (int)kernel_w, valid_only);
+        for (uint o = 0; o < s.octets; o++) {
+            const uint c = s.c0 + 8 * o;
+            store8(sum[o] / area, y + p * channels + c, channels - c);
+        }
     }
 }
 
 /* Work-items cover x. */
-__kernel void avgpool_backward(__global const float *dy, uint dy_offset, __global float *dx,
-                               uint dx_offset, uint h, uint w, uint out_h, uint out_w,
-                               uint kernel_h, uint kernel_w, uint stride_h, uint stride_w,
-                               uint pad_h, uint pad_w, uint valid_only, uint adds, uint pixels,
-                               uint channels) {
-    uint c0 = 8 * (uint)get_global_id(0);
-    size_t p = COMMON_CHUNK * get_global_id(1);
-    if (c0 >= channels || p >= pixels) return;
+__kernel void avgpool_backward(__global const float *restrict dy, uint dy_offset,
+                               __global float *restrict dx, uint dx_offset, uint h, uint w,
+                               uint out_h, uint out_w, uint kernel_h, uint kernel_w, uint stride_h,
+                               uint stride_w, uint pad_h, uint pad_w, uint valid_only, uint adds,
+                               uint pixels, uint channels) {
     TENSOR(dy);
     TENSOR(dx);
-    for (size_t end = min(p + COMMON_CHUNK, (size_t)pixels); p < end; p++) {
-        uint q = (uint)p;
-        uint n = q / w / h, row = q / w % h + pad_h, column = q % w + pad_w;
-        uint first_i = row < kernel_h ? 0 : (row - kernel_h) / stride_h + 1;
-        uint first_j = column < kernel_w ? 0 : (column - kernel_w) / stride_w + 1;
-        uint end_i = min(row / stride_h + 1, out_h), end_j = min(column / stride_w + 1, out_w);
-        __global float *to = dx + p * channels + c0;
-        float8 g = 0.0f;
-        if (adds) g = load8(to, channels - c0);
+    const common_share s = common_octets(pixels, channels);
+    float8 g[COMMON_OCTETS];
+    common_place at = common_place_of(s.p0, h, w);
+    for (size_t p = s.p0; p < s.p1; p++, common_step(&at, h, w)) {
+        const uint row = at.i + pad_h, column = at.j + pad_w;
+        const uint first_i = row < kernel_h ? 0 : (row - kernel_h) / stride_h + 1;
+        const uint first_j = column < kernel_w ? 0 : (column - kernel_w) / stride_w + 1;
+        const uint end_i = min(row / stride_h + 1, out_h),
+                   end_j = min(column / stride_w + 1, out_w);
+        __global float *to = dx + p * channels + s.c0;
+        for (uint o = 0; o < s.octets; o++)
+            g[o] = adds ? load8(to + 8 * o, channels - s.c0 - 8 * o) : (float8)0.0f;
         for (uint i = first_i; i < end_i; i++) {
             for (uint j = first_j; j < end_j; j++) {
-                int top = (int)(i * stride_h) - (int)pad_h, left = (int)(j * stride_w) - (int)pad_w;
-                size_t from = ((size_t)n * out_h + i) * out_w + j;
-                g += load8(dy + from * channels + c0, channels - c0) /
-                     avgpool_divisor(top, left, (int)h, (int)w, (int)kernel_h, (int)kernel_w,
-                                     valid_only);
+                const int top = (int)(i * stride_h) - (int)pad_h,
+                          left = (int)(j * stride_w) - (int)pad_w;
+                const float area = avgpool_divisor(top, left, (int)h, (int)w, (int)kernel_h,
+                                                   (int)kernel_w, valid_only);
+                __global const float *from =
+                    dy + (((size_t)at.n * out_h + i) * out_w + j) * channels;
+                for (uint o = 0; o < s.octets; o++) {
+                    const uint c = s.c0 + 8 * o;
+                    g[o] += load8(from + c, channels - c) / area;
+                }
             }
         }
-        store8(g, to, channels - c0);
+        for (uint o = 0; o < s.octets; o++) store8(g[o], to + 8 * o, channels - s.c0 - 8 * o);
     }
 }

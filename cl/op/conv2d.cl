@@ -4,18 +4,28 @@
  *   dw[r,s,c,k]   = sum_{n,oh,ow} x[n, oh*stride + r*dilation - pad, ..., c] * dy[n,oh,ow,k]
  *   dx            = the first line again, from dy with transposed weights, per phase of the stride
  *
- * One implicit GEMM serves forward and data gradient: a work-item owns CONV2D_TILE neighbouring
- * pixels of one row and CONV2D_VECTOR output channels, and walks over window and input channels.
- * Row a of a phase reads input row a*a_scale + (base + r*step)/divisor where that division is
- * exact, and writes row a*out_scale + phase:
+ * One implicit GEMM serves forward and data gradient: a work-item owns a block of CONV2D_VECTORS *
+ * CONV2D_VECTOR output channels and a run of tiles, CONV2D_TILE neighbouring pixels of a row each,
+ * and walks over window and input channels, tile by tile. Row a of a phase meets window rows tap, tap + tap_step, ..., of which
+ * the i-th reads input row a*scale + base + i*step, and writes row a*out_scale + phase:
  *
- *              a_scale  base         step       divisor  out_scale
- *   forward    stride   -pad         dilation   1        1
- *   data       1        phase + pad  -dilation  stride   stride
+ *                          scale   base                 step       tap, tap_step  out_scale
+ *   forward                stride  -pad                 dilation   0, 1           1
+ *   data, stride 1         1       pad - dilation*(R-1) dilation   0, 1           1   window turned
+ *   data, other strides    1       (phase + pad - tap*dilation) / stride          stride
+ *                                    the taps for which stride divides it
+ *
+ * With `adds`, results are added to what the output holds. With `wants_moments`, forward also writes what a batch-norm behind it needs, while the values are
+ * at hand: partial [splits][count, mean, sum of squared deviations][k], a split being the tiles of
+ * one work-item.
+ *
+ * Weights may be packed for it by conv2d_pack_weight, [block][r, s][c][channel of the block]: a
+ * work-item then reads them as one stream. The data gradient always reads packed ones, with input
+ * and output channels exchanged.
  *
  * The weight gradient's work-item owns CONV2D_BLOCK input channels and CONV2D_VECTOR output
  * channels of one window position, over the images of one split; conv2d_reduce adds the splits in
- * order.
+ * order. cl/op/conv2d_weight.cl has the same for devices with caches and few work-items.
  */
 
 /* Which kernels to build: 0 all, 1 gather, 2 weight gradient, 3 the small ones. Drivers optimise
@@ -23,19 +33,36 @@
 #ifndef CONV2D_PART
 #define CONV2D_PART 0
 #endif
-/* Output channels of a work-item: 1, 2, 4, 8 or 16. */
+/* Channels of a vector: 1, 2, 4, 8 or 16. */
 #ifndef CONV2D_VECTOR
 #define CONV2D_VECTOR 4
+#endif
+/* Vectors of output channels of a work-item. */
+#ifndef CONV2D_VECTORS
+#define CONV2D_VECTORS 1
 #endif
 /* Output pixels of a work-item. */
 #ifndef CONV2D_TILE
 #define CONV2D_TILE 4
 #endif
+/* 1: the weights are packed. */
+#ifndef CONV2D_PACK
+#define CONV2D_PACK 0
+#endif
+/* 1: a block of output channels meets all pixels before the next block does, which keeps its
+ * weights in a cache; 0: neighbouring work-items own neighbouring blocks of one tile. */
+#ifndef CONV2D_BLOCKS_LAST
+#define CONV2D_BLOCKS_LAST 0
+#endif
+/* scale_w, known beforehand: dividing by it would cost more than a short window's sums. */
+#ifndef CONV2D_SCALE
+#define CONV2D_SCALE 1
+#endif
 /* Input channels of a weight-gradient work-item; divides the channels of a group. */
 #ifndef CONV2D_BLOCK
 #define CONV2D_BLOCK 1
 #endif
-/* 1: the output channels of a group, at least CONV2D_VECTOR, are no multiple of it. */
+/* 1: the output channels of a group, at least a block's, are no multiple of it. */
 #ifndef CONV2D_TAIL
 #define CONV2D_TAIL 1
 #endif
@@ -59,11 +86,12 @@ typedef JOIN(float, CONV2D_VECTOR) vec;
 #define LOAD_FULL(p) JOIN(vload, CONV2D_VECTOR)(0, p)
 #define STORE_FULL(v, p) JOIN(vstore, CONV2D_VECTOR)(v, 0, p)
 #endif
+#define BLOCK_K (CONV2D_VECTORS * CONV2D_VECTOR)
 
-/* A group's blocks of channels are all full: the last one begins early enough, and the lanes that
- * it shares with the one before, the first `skip`, are computed twice and stored once. */
-static inline int first_channel(int block, int group_k) {
-    return min(block * CONV2D_VECTOR, group_k - CONV2D_VECTOR);
+/* A group's blocks of `size` channels are all full: the last one begins early enough, and the lanes
+ * that it shares with the one before, the first `skip`, are computed twice and stored once. */
+static inline int first_channel(int block, int size, int group_k) {
+    return min(block * size, group_k - size);
 }
 
 static inline void store_lanes(vec v, __global float *p, int skip) {
@@ -90,116 +118,193 @@ static inline vec load_lanes(__global const float *p, int skip) {
     return LOAD_FULL(p);
 }
 
-/* Adds one window position to the tile's pixels from..to-1, all of which lie inside the input. */
-#define ACCUMULATE(from, to)                                       \
-    for (int c = 0; c < group_c; c++) {                            \
-        vec wv = LOAD_FULL(wp + (size_t)c * k_total);              \
-        _Pragma("unroll") for (int i = from; i < to; i++) acc[i] = \
-            fma((vec)(xp[(i)*x_step + c]), wv, acc[i]);            \
+#if CONV2D_PART == 0 || CONV2D_PART == 1
+/* Weights of the next input channel in `wv`, for all channels of the block. */
+#define LOAD_WEIGHTS(c)                                                \
+    _Pragma("unroll") for (int v = 0; v < CONV2D_VECTORS; v++) wv[v] = \
+        LOAD_FULL(wp + (size_t)(c)*w_step + v * CONV2D_VECTOR);
+
+/* One pixel's share of the current input channel. */
+#define MULTIPLY(i, value)                                                     \
+    {                                                                          \
+        const vec xv = (vec)(value);                                           \
+        _Pragma("unroll") for (int v = 0; v < CONV2D_VECTORS; v++) acc[i][v] = \
+            fma(xv, wv[v], acc[i][v]);                                         \
     }
 
-#if CONV2D_PART == 0 || CONV2D_PART == 1
-__kernel void conv2d_gather(__global const float *restrict x, uint x_offset,
-                            __global const float *restrict w, uint w_offset,
-                            __global const float *restrict b, uint b_offset,
-                            __global float *restrict y, uint y_offset, int in_h, int in_w, int in_c,
-                            int out_h, int out_w, int k_total, int window_r, int window_s,
-                            int groups, int a_scale_h, int base_h, int step_h, int divisor_h,
-                            int out_scale_h, int phase_h, int a_scale_w, int base_w, int step_w,
-                            int divisor_w, int out_scale_w, int phase_w, int rows, int columns,
-                            int batch) {
+/* Adds `count` window elements to the tile's pixels from..to-1, all of which lie in the input. */
+#define ACCUMULATE(from, to, count)                                                       \
+    for (int c = 0; c < (count); c++) {                                                   \
+        vec wv[CONV2D_VECTORS];                                                           \
+        LOAD_WEIGHTS(c)                                                                   \
+        _Pragma("unroll") for (int i = from; i < to; i++) MULTIPLY(i, xp[(i)*x_step + c]) \
+    }
+
+/* Mean and sum of squared deviations of what a work-item has written, per channel. */
+typedef struct {
+    float count;
+    vec mean[CONV2D_VECTORS], squares[CONV2D_VECTORS];
+} moments;
+
+/* Takes one tile's pixels in (Chan, Golub & LeVeque 1979). */
+static inline void add_moments(moments *m, vec (*acc)[CONV2D_VECTORS], int live) {
+    const float more = (float)live, all = m->count + more;
+    _Pragma("unroll") for (int v = 0; v < CONV2D_VECTORS; v++) {
+        vec sum = (vec)(0.0f), squares = (vec)(0.0f);
+        _Pragma("unroll") for (int i = 0; i < CONV2D_TILE; i++) if (i < live) sum += acc[i][v];
+        const vec mean = sum / more;
+        _Pragma("unroll") for (int i = 0; i < CONV2D_TILE; i++) {
+            const vec d = acc[i][v] - mean;
+            if (i < live) squares = fma(d, d, squares);
+        }
+        const vec d = mean - m->mean[v];
+        m->squares[v] += squares + d * d * (m->count * more / all);
+        m->mean[v] += d * (more / all);
+    }
+    m->count = all;
+}
+
+__kernel void conv2d_gather(
+    __global const float *restrict x, uint x_offset, __global const float *restrict w,
+    uint w_offset, __global const float *restrict b, uint b_offset, __global float *restrict y,
+    uint y_offset, __global float *restrict partial, uint partial_offset, int in_h, int in_w,
+    int in_c, int out_h, int out_w, int k_total, int window_r, int window_s, int groups,
+    int scale_h, int base_h, int step_h, int tap_h, int tap_step_h, int out_scale_h, int phase_h,
+    int base_w, int step_w, int tap_w, int tap_step_w, int out_scale_w, int phase_w, int rows,
+    int columns, int batch, int run, int adds, int wants_moments) {
     const int group_k = k_total / groups, group_c = in_c / groups;
-    const int blocks = (group_k + CONV2D_VECTOR - 1) / CONV2D_VECTOR;
-    const int tiles = (columns + CONV2D_TILE - 1) / CONV2D_TILE;
-    const int kb = (int)get_global_id(0), place = (int)get_global_id(1), n = (int)get_global_id(2);
-    if (kb >= groups * blocks || place >= rows * tiles || n >= batch) return;
+    const int blocks = (group_k + BLOCK_K - 1) / BLOCK_K;
+    const int tiles = (columns + CONV2D_TILE - 1) / CONV2D_TILE, places = rows * tiles;
+#if CONV2D_BLOCKS_LAST
+    const int part = (int)get_global_id(0), n = (int)get_global_id(1), kb = (int)get_global_id(2);
+#else
+    const int kb = (int)get_global_id(0), part = (int)get_global_id(1), n = (int)get_global_id(2);
+#endif
+    const int first_place = part * run, end_place = min(places, first_place + run);
+    if (kb >= groups * blocks || first_place >= places || n >= batch) return;
     TENSOR(x);
     TENSOR(w);
     TENSOR(b);
     TENSOR(y);
-    const int group = kb / blocks, k_local = first_channel(kb % blocks, group_k);
-    const int k0 = group * group_k + k_local, skip = (kb % blocks) * CONV2D_VECTOR - k_local;
-    const int row = place / tiles, column0 = (place % tiles) * CONV2D_TILE;
-    const int live = min(columns - column0, CONV2D_TILE);
-    const int x_step = a_scale_w * in_c;
+    TENSOR(partial);
+    const int group = kb / blocks, k_local = first_channel(kb % blocks, BLOCK_K, group_k);
+    const int k0 = group * group_k + k_local, skip = (kb % blocks) * BLOCK_K - k_local;
+    const int x_step = CONV2D_SCALE * in_c, y_step = out_scale_w * k_total;
+#if CONV2D_PACK
+    const size_t w_step = BLOCK_K;
+    w += (size_t)kb * window_r * window_s * group_c * BLOCK_K;
+#else
+    const size_t w_step = k_total;
+    w += k0;
+#endif
+    moments m;
+    m.count = 0.0f;
+    for (int v = 0; v < CONV2D_VECTORS; v++) m.mean[v] = m.squares[v] = (vec)(0.0f);
+    for (int place = first_place; place < end_place; place++) {
+        const int row = place / tiles, column0 = (place % tiles) * CONV2D_TILE;
+        const int live = min(columns - column0, CONV2D_TILE);
+        /* Inside the row, a window row's elements (s, c) are neighbours in x as in w: one long
+         * loop. */
+        const int first_w = column0 * CONV2D_SCALE + base_w;
+        const bool whole = step_w == 1 && tap_step_w == 1 && tap_w == 0 && groups == 1 &&
+                           first_w >= 0 && live == CONV2D_TILE &&
+                           first_w + (CONV2D_TILE - 1) * CONV2D_SCALE + window_s <= in_w;
+        const int taps = whole ? 1 : window_s, count = whole ? window_s * group_c : group_c;
 
-    vec acc[CONV2D_TILE];
-    _Pragma("unroll") for (int i = 0; i < CONV2D_TILE; i++) acc[i] = (vec)(0.0f);
-    for (int r = 0; r < window_r; r++) {
-        const int numerator_h = base_h + r * step_h;
-        if (numerator_h % divisor_h) continue;
-        const int ih = row * a_scale_h + numerator_h / divisor_h;
-        if (ih < 0 || ih >= in_h) continue;
-        for (int s = 0; s < window_s; s++) {
-            const int numerator_w = base_w + s * step_w;
-            if (numerator_w % divisor_w) continue;
-            const int iw = column0 * a_scale_w + numerator_w / divisor_w;
-            /* Pixels from..to-1 of the tile read inside the row. */
-            const int from = iw < 0 ? (-iw + a_scale_w - 1) / a_scale_w : 0;
-            const int to = iw >= in_w ? 0 : min(live, (in_w - 1 - iw) / a_scale_w + 1);
-            if (from >= to) continue;
-            __global const float *wp = w + (size_t)(r * window_s + s) * group_c * k_total + k0;
-            __global const float *xp =
-                x + ((long)((long)n * in_h + ih) * in_w + iw) * in_c + group * group_c;
-            if (from == 0 && to == CONV2D_TILE) {
-                ACCUMULATE(0, CONV2D_TILE)
-            } else if (from == 1 && to == CONV2D_TILE) {
-                ACCUMULATE(1, CONV2D_TILE)
-            } else if (from == 0 && to == CONV2D_TILE - 1) {
-                ACCUMULATE(0, CONV2D_TILE - 1)
-            } else {
-                for (int c = 0; c < group_c; c++) {
-                    vec wv = LOAD_FULL(wp + (size_t)c * k_total);
-                    _Pragma("unroll") for (int i = 0; i < CONV2D_TILE; i++) {
-                        const int j = clamp(i, from, to - 1);
-                        const float xv = j == i ? xp[j * x_step + c] : 0.0f;
-                        acc[i] = fma((vec)(xv), wv, acc[i]);
+        vec acc[CONV2D_TILE][CONV2D_VECTORS];
+        _Pragma("unroll") for (int i = 0; i < CONV2D_TILE; i++)
+            _Pragma("unroll") for (int v = 0; v < CONV2D_VECTORS; v++) acc[i][v] = (vec)(0.0f);
+        int ih = row * scale_h + base_h;
+        for (int r = tap_h; r < window_r; r += tap_step_h, ih += step_h) {
+            if (ih < 0 || ih >= in_h) continue;
+            int iw = first_w;
+            for (int s = tap_w; s < taps; s += tap_step_w, iw += step_w) {
+                /* Pixels from..to-1 of the tile read inside the row. */
+                const int from = iw < 0 ? (-iw + CONV2D_SCALE - 1) / CONV2D_SCALE : 0;
+                const int to = iw >= in_w ? 0 : min(live, (in_w - 1 - iw) / CONV2D_SCALE + 1);
+                if (from >= to) continue;
+                __global const float *wp = w + (size_t)(r * window_s + s) * group_c * w_step;
+                __global const float *xp =
+                    x + ((long)((long)n * in_h + ih) * in_w + iw) * in_c + group * group_c;
+                if (from == 0 && to == CONV2D_TILE) {
+                    ACCUMULATE(0, CONV2D_TILE, count)
+                } else if (from == 1 && to == CONV2D_TILE) {
+                    ACCUMULATE(1, CONV2D_TILE, group_c)
+                } else if (from == 0 && to == CONV2D_TILE - 1) {
+                    ACCUMULATE(0, CONV2D_TILE - 1, group_c)
+                } else {
+                    for (int c = 0; c < group_c; c++) {
+                        vec wv[CONV2D_VECTORS];
+                        LOAD_WEIGHTS(c)
+                        _Pragma("unroll") for (int i = 0; i < CONV2D_TILE; i++) {
+                            const int j = clamp(i, from, to - 1);
+                            MULTIPLY(i, j == i ? xp[j * x_step + c] : 0.0f)
+                        }
                     }
                 }
             }
         }
-    }
 #if CONV2D_BIAS
-    const vec bias = LOAD_FULL(b + k0);
-    _Pragma("unroll") for (int i = 0; i < CONV2D_TILE; i++) acc[i] += bias;
-#endif
-    __global float *yp = y +
-                         ((long)((long)n * out_h + row * out_scale_h + phase_h) * out_w +
-                          column0 * out_scale_w + phase_w) *
-                             k_total +
-                         k0;
-    const int y_step = out_scale_w * k_total;
-    _Pragma("unroll") for (int i = 0; i < CONV2D_TILE; i++) {
-        if (i < live) {
-#if CONV2D_ADD
-            acc[i] += load_lanes(yp + (long)i * y_step, skip);
-#endif
-            store_lanes(acc[i], yp + (long)i * y_step, skip);
+        _Pragma("unroll") for (int v = 0; v < CONV2D_VECTORS; v++) {
+            const vec bias = LOAD_FULL(b + k0 + v * CONV2D_VECTOR);
+            _Pragma("unroll") for (int i = 0; i < CONV2D_TILE; i++) acc[i][v] += bias;
         }
+#endif
+        __global float *yp = y +
+                             ((long)((long)n * out_h + row * out_scale_h + phase_h) * out_w +
+                              column0 * out_scale_w + phase_w) *
+                                 k_total +
+                             k0;
+        _Pragma("unroll") for (int i = 0; i < CONV2D_TILE; i++) {
+            if (i < live) {
+                _Pragma("unroll") for (int v = 0; v < CONV2D_VECTORS; v++) {
+                    __global float *p = yp + (long)i * y_step + v * CONV2D_VECTOR;
+                    const int skip_v = skip - v * CONV2D_VECTOR;
+                    if (adds) acc[i][v] += load_lanes(p, skip_v);
+                    store_lanes(acc[i][v], p, skip_v);
+                }
+            }
+        }
+        if (wants_moments) add_moments(&m, acc, live);
+    }
+    if (!wants_moments) return;
+    partial += (size_t)3 * (n * ((places + run - 1) / run) + part) * k_total + k0;
+    for (int v = 0; v < CONV2D_VECTORS; v++, partial += CONV2D_VECTOR) {
+        const int skip_v = skip - v * CONV2D_VECTOR;
+        store_lanes((vec)(m.count), partial, skip_v);
+        store_lanes(m.mean[v], partial + k_total, skip_v);
+        store_lanes(m.squares[v], partial + 2 * k_total, skip_v);
     }
 }
 #endif
 
 #if CONV2D_PART == 0 || CONV2D_PART == 3
-/* Weights [r, s, c/groups, k] to [r, s, k/groups, c]: what the data gradient reads. A work-item
- * owns eight input channels of one window position. */
-__kernel void conv2d_transpose_weight(__global const float *restrict w, uint w_offset,
-                                      __global float *restrict t, uint t_offset, int window,
-                                      int in_c, int k_total, int groups) {
+/* Packs weights [r, s, c/groups, k] for conv2d_gather: t [block][tap][c][block_k]. With `exchange`,
+ * for the data gradient: blocks are of input channels, and t is [block][tap][k][block_k]; with
+ * `turn`, taps stand in reverse order. A work-item owns one block's tap. */
+__kernel void conv2d_pack_weight(__global const float *restrict w, uint w_offset,
+                                 __global float *restrict t, uint t_offset, int window, int in_c,
+                                 int k_total, int groups, int exchange, int turn, int block_k) {
     const int group_c = in_c / groups, group_k = k_total / groups;
-    const int blocks = (group_c + 7) / 8;
+    const int wide = exchange ? group_c : group_k, deep = exchange ? group_k : group_c;
+    const int blocks = (wide + block_k - 1) / block_k;
     const int block = (int)get_global_id(0), tap = (int)get_global_id(1);
     if (block >= groups * blocks || tap >= window) return;
     TENSOR(w);
     TENSOR(t);
-    const int group = block / blocks, c_local = (block % blocks) * 8,
-              count = min(8, group_c - c_local);
-    __global const float *wp = w + ((size_t)tap * group_c + c_local) * k_total + group * group_k;
-    __global float *tp = t + (size_t)tap * group_k * in_c + group * group_c + c_local;
-    for (int k = 0; k < group_k; k++) {
-        float v[8];
-        for (int i = 0; i < 8; i++) v[i] = i < count ? wp[(size_t)i * k_total + k] : 0.0f;
-        store8(vload8(0, v), tp + (size_t)k * in_c, (uint)count);
+    const int group = block / blocks, first = first_channel(block % blocks, block_k, wide);
+    w += (size_t)(turn ? window - 1 - tap : tap) * group_c * k_total + group * group_k;
+    t += ((size_t)block * window + tap) * deep * block_k;
+    if (exchange) {
+        w += (size_t)first * k_total;
+        for (int i = 0; i < deep; i++)
+            for (int j = 0; j < block_k; j++)
+                t[(size_t)i * block_k + j] = w[(size_t)j * k_total + i];
+    } else {
+        w += first;
+        for (int i = 0; i < deep; i++)
+            for (int j = 0; j < block_k; j++)
+                t[(size_t)i * block_k + j] = w[(size_t)i * k_total + j];
     }
 }
 #endif
@@ -224,7 +329,7 @@ __kernel void conv2d_backward_weight(__global const float *restrict x, uint x_of
     TENSOR(dw);
     const int split = z / (window_r * window_s), tap = z % (window_r * window_s);
     const int r = tap / window_s, s = tap % window_s;
-    const int group = kb / k_blocks, k_local = first_channel(kb % k_blocks, group_k);
+    const int group = kb / k_blocks, k_local = first_channel(kb % k_blocks, CONV2D_VECTOR, group_k);
     const int k0 = group * group_k + k_local, skip = (kb % k_blocks) * CONV2D_VECTOR - k_local;
     const int c0 = group * group_c + cb * CONV2D_BLOCK;
     const int shift_h = r * dilation_h - pad_h, shift_w = s * dilation_w - pad_w;

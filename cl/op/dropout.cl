@@ -1,40 +1,42 @@
 /* dropout.cl: y = x * scale where the element's draw is at least `probability`, else 0; dx the same
- * of dy (+ dx). Octets (common.cl), behind rng.cl.
+ * of dy (+ dx). Behind rng.cl.
  *
  * Element i of the tensor draws word i % 4 of Philox block (seed, node << 32 | step, i / 4), so
- * backward draws the same again and no mask is stored. An octet begins at any i: its eight words
- * lie in two or three blocks.
+ * backward draws the same again and no mask is stored. A work-item goes through a line of
+ * COMMON_CHUNK groups of 32 elements: eight blocks are drawn at once.
  */
-static inline int8 dropout_kept8(__global const uint *scalars, uint node, ulong first,
-                                 float probability) {
-    uint words[12];
-    uint skipped = (uint)(first & 3);
-    for (uint i = 0; i < (skipped ? 3u : 2u); i++) {
-        ulong block = (first >> 2) + i;
-        vstore4(rng_block(scalars[SCALAR_SEED_LOW], scalars[SCALAR_SEED_HIGH], scalars[SCALAR_STEP],
-                          node, (uint)block, (uint)(block >> 32)),
-                i, words);
-    }
-    float t[8];
-    for (uint i = 0; i < 8; i++) t[i] = rng_uniform(words[skipped + i]);
-    return vload8(0, t) >= probability;
+
+/* Where elements first..first+31 are kept, octet by octet. */
+static inline void dropout_kept(__global const uint *scalars, uint node, ulong first,
+                                float probability, int8 kept[4]) {
+    uint8 w[4];
+    rng_blocks8(scalars[SCALAR_SEED_LOW], scalars[SCALAR_SEED_HIGH], scalars[SCALAR_STEP], node,
+                first >> 2, w);
+    int8 k[4];
+    for (uint j = 0; j < 4; j++) k[j] = rng_uniform8(w[j]) >= probability;
+    kept[0] = (int8)(k[0].s0, k[1].s0, k[2].s0, k[3].s0, k[0].s1, k[1].s1, k[2].s1, k[3].s1);
+    kept[1] = (int8)(k[0].s2, k[1].s2, k[2].s2, k[3].s2, k[0].s3, k[1].s3, k[2].s3, k[3].s3);
+    kept[2] = (int8)(k[0].s4, k[1].s4, k[2].s4, k[3].s4, k[0].s5, k[1].s5, k[2].s5, k[3].s5);
+    kept[3] = (int8)(k[0].s6, k[1].s6, k[2].s6, k[3].s6, k[0].s7, k[1].s7, k[2].s7, k[3].s7);
 }
 
 /* `y` may be `x`. */
 __kernel void dropout_forward(__global const float *x, uint x_offset, __global const uint *scalars,
                               uint scalars_offset, __global float *y, uint y_offset, uint node,
-                              float probability, float scale, uint pixels, uint channels) {
-    uint c0 = 8 * (uint)get_global_id(0);
-    size_t p = COMMON_CHUNK * get_global_id(1);
-    if (c0 >= channels || p >= pixels) return;
+                              float probability, float scale, uint elems) {
     TENSOR(x);
     TENSOR(scalars);
     TENSOR(y);
-    for (size_t end = min(p + COMMON_CHUNK, (size_t)pixels); p < end; p++) {
-        size_t i = p * channels + c0;
-        int8 kept = dropout_kept8(scalars, node, i, probability);
-        store8(select((float8)0.0f, load8(x + i, channels - c0) * scale, kept), y + i,
-               channels - c0);
+    const size_t begin = get_global_id(0) * (32 * COMMON_CHUNK);
+    const size_t end = min(begin + 32 * COMMON_CHUNK, (size_t)elems);
+    for (size_t first = begin; first < end; first += 32) {
+        int8 kept[4];
+        dropout_kept(scalars, node, first, probability, kept);
+        for (uint j = 0; j < 4; j++) {
+            const size_t i = first + 8 * j;
+            if (i >= end) break;
+            store8(select((float8)0.0f, load8(x + i, end - i) * scale, kept[j]), y + i, end - i);
+        }
     }
 }
 
@@ -42,18 +44,21 @@ __kernel void dropout_forward(__global const float *x, uint x_offset, __global c
 __kernel void dropout_backward(__global const float *dy, uint dy_offset,
                                __global const uint *scalars, uint scalars_offset,
                                __global float *dx, uint dx_offset, uint node, float probability,
-                               float scale, uint adds, uint pixels, uint channels) {
-    uint c0 = 8 * (uint)get_global_id(0);
-    size_t p = COMMON_CHUNK * get_global_id(1);
-    if (c0 >= channels || p >= pixels) return;
+                               float scale, uint adds, uint elems) {
     TENSOR(dy);
     TENSOR(scalars);
     TENSOR(dx);
-    for (size_t end = min(p + COMMON_CHUNK, (size_t)pixels); p < end; p++) {
-        size_t i = p * channels + c0;
-        int8 kept = dropout_kept8(scalars, node, i, probability);
-        float8 g = select((float8)0.0f, load8(dy + i, channels - c0) * scale, kept);
-        if (adds) g += load8(dx + i, channels - c0);
-        store8(g, dx + i, channels - c0);
+    const size_t begin = get_global_id(0) * (32 * COMMON_CHUNK);
+    const size_t end = min(begin + 32 * COMMON_CHUNK, (size_t)elems);
+    for (size_t first = begin; first < end; first += 32) {
+        int8 kept[4];
+        dropout_kept(scalars, node, first, probability, kept);
+        for (uint j = 0; j < 4; j++) {
+            const size_t i = first + 8 * j;
+            if (i >= end) break;
+            float8 g = select((float8)0.0f, load8(dy + i, end - i) * scale, kept[j]);
+            if (adds) g += load8(dx + i, end - i);
+            store8(g, dx + i, end - i);
+        }
     }
 }

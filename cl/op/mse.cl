@@ -28,25 +28,23 @@ __kernel void mse_forward(__global const float *x, uint x_offset, __global const
     losses[n] = (four.x + four.y + four.z + four.w) / (float)elems;
 }
 
-/* Octets of dx (common.cl); `area` is the number of pixels of a sample. */
-__kernel void mse_backward(__global const float *x, uint x_offset, __global const float *target,
-                           uint target_offset, __global const uint *scalars, uint scalars_offset,
-                           __global float *dx, uint dx_offset, uint area, uint adds, uint pixels,
-                           uint channels) {
-    uint c0 = 8 * (uint)get_global_id(0);
-    size_t p = COMMON_CHUNK * get_global_id(1);
-    if (c0 >= channels || p >= pixels) return;
+/* A line of octets (common.cl). Elements from `real` on belong to padding. */
+__kernel void mse_backward(__global const float *restrict x, uint x_offset,
+                           __global const float *restrict target, uint target_offset,
+                           __global const uint *restrict scalars, uint scalars_offset,
+                           __global float *dx, uint dx_offset, uint sample_elems, uint adds,
+                           uint elems) {
     TENSOR(x);
     TENSOR(target);
     TENSOR(scalars);
     TENSOR(dx);
-    float factor = 2.0f * as_float(scalars[SCALAR_LOSS_SCALE]) / ((float)area * (float)channels);
-    for (size_t end = min(p + COMMON_CHUNK, (size_t)pixels); p < end; p++) {
-        size_t i = p * channels + c0;
+    const float factor = 2.0f * as_float(scalars[SCALAR_LOSS_SCALE]) / (float)sample_elems;
+    const common_line l = common_line_of(elems);
+    const size_t real = min((size_t)scalars[SCALAR_COUNT] * sample_elems, l.end);
+    for (size_t i = l.begin; i < l.end; i += 8) {
         float8 g = 0.0f;
-        if ((uint)p / area < scalars[SCALAR_COUNT])
-            g = factor * (load8(x + i, channels - c0) - load8(target + i, channels - c0));
-        if (adds) g += load8(dx + i, channels - c0);
-        store8(g, dx + i, channels - c0);
+        if (i < real) g = factor * (load8(x + i, real - i) - load8(target + i, real - i));
+        if (adds) g += load8(dx + i, l.end - i);
+        store8(g, dx + i, l.end - i);
     }
 }

@@ -60,7 +60,7 @@ typedef struct pp_device_options {
     bool no_cache; /* neither read nor write the on-disk program cache */
     /* NULL: POCKETPROP_CACHE_DIR, else $XDG_CACHE_HOME/pocketprop, else ~/.cache/pocketprop. */
     const char *cache_dir;
-    bool profiling; /* a queue that records times, for outside tools; Pocketprop reads none */
+    bool profiling; /* record every command's times: the trace below */
 } pp_device_options;
 
 /* `selector`: NULL (the first GPU, else the first device), an index ("0"), a type ("gpu", "cpu",
@@ -86,6 +86,45 @@ typedef struct pp_device_counters {
     uint64_t kernels_enqueued;
 } pp_device_counters;
 void pp_device_read_counters(const pp_device *device, pp_device_counters *counters_out);
+
+/* The trace of a device that was opened with `profiling`: every kernel, copy and transfer with its
+ * times, in the order in which they were enqueued.
+ *
+ *     pp_device_open(engine, NULL, &(pp_device_options){.profiling = true}, &device);
+ *     ... warm up ...
+ *     pp_device_clear_trace(device);
+ *     pp_session_step(session, &batch, rate);
+ *     size_t count;
+ *     pp_device_read_trace(device, NULL, 0, &count);           // how many there are
+ *     pp_device_read_trace(device, events, count, &count);     // into memory of the caller's
+ *
+ * All times are nanoseconds on the host's CLOCK_MONOTONIC. The device's four are moved there from
+ * its own clock; they are exact among one another, and to the host's as near as an enqueuing call
+ * is short. A traced device allocates host memory in a step, about 250 bytes for every command
+ * until the trace is cleared or paused; a device without `profiling` makes no events and pays
+ * nothing. Commands may run apart in time even though their queue is in order: what lies between
+ * the end of one and the start of the next is the driver's. */
+typedef struct pp_device_trace_event {
+    /* What the command belongs to: a step of the plan, by pp_plan_step_name, or "transfer". Cut to
+     * fit. */
+    char label[128];
+    char kernel[64]; /* the kernel's name; or "copy", "zero", "write", "read" */
+    uint64_t enqueue_begin_ns, enqueue_end_ns; /* the host was inside the call that enqueued it */
+    uint64_t queued_ns, submit_ns, start_ns, end_ns; /* as OpenCL's event profiling defines them */
+} pp_device_trace_event;
+
+/* Waits for the device, then fills up to `capacity` entries, the oldest first (`events` may be NULL
+ * when it is 0); *count_out is the number there are. PP_ERROR_UNSUPPORTED: a device without
+ * `profiling`; PP_ERROR_DEVICE: a command failed. The same holds for the two calls below. */
+pp_status pp_device_read_trace(pp_device *device, pp_device_trace_event *events, size_t capacity,
+                               size_t *count_out);
+
+/* Waits for the device and forgets what was traced so far. */
+pp_status pp_device_clear_trace(pp_device *device);
+
+/* While paused, commands are enqueued without events and leave nothing in the trace. Does not
+ * wait. */
+pp_status pp_device_pause_trace(pp_device *device, bool paused);
 
 #ifdef __cplusplus
 }

@@ -71,7 +71,7 @@ typedef enum pp_memory_class {
     PP_MEMORY_SAVED,      /* what backward reads of the forward pass */
     PP_MEMORY_TRANSIENT,  /* activations and their gradients */
     PP_MEMORY_WORKSPACE,  /* scratch within one step */
-    PP_MEMORY_STAGING,    /* input, labels, scalars, metrics */
+    PP_MEMORY_STAGING,    /* input, labels, scalars, metrics, table of updates */
     PP_MEMORY_CLASS_COUNT
 } pp_memory_class;
 const char *pp_memory_class_name(pp_memory_class memory_class); /* "parameters", ... */
@@ -109,6 +109,24 @@ void pp_plan_read_row(const pp_plan *plan, size_t index, pp_plan_row *row_out);
 
 /* A name for each step, borrowed; e.g. "conv1 forward". */
 const char *pp_plan_step_name(const pp_plan *plan, size_t step);
+
+/* What a step has to do, whatever kernels do it. All texts are borrowed from the plan. */
+typedef struct pp_plan_step_info {
+    const char *name;          /* as above */
+    const char *node;          /* "conv1" */
+    const char *operator_name; /* the node's, "conv2d" */
+    const char *pass;          /* "forward", "backward weight", "encode", "update", ... */
+    /* Multiplications and additions, each counted: of a convolution those of its definition without
+     * the products with padding, even where a kernel gets by with fewer (Winograd). */
+    double flops;
+    /* Of device memory read and written when every tensor is touched once, codes at their stored
+     * size; scratch is not counted. */
+    double bytes;
+    /* A sum of products whose natural measure is `flops`, against a device's multiply-add rate; the
+     * measure of other steps is `bytes`, against its copy rate (peak.h). */
+    bool is_product;
+} pp_plan_step_info;
+void pp_plan_describe_step(const pp_plan *plan, size_t step, pp_plan_step_info *info_out);
 
 /* The live bytes of each step, for drawing; `index` below step_count. */
 size_t pp_plan_live_bytes(const pp_plan *plan, size_t step);

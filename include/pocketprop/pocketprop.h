@@ -1,7 +1,8 @@
 /* pocketprop.h: the core's whole public API: train convolutional networks through OpenCL from one
  * planned arena.
  *
- * Reading order: engine.h, graph.h, model.h, profile.h, plan.h, device.h, session.h, optimizer.h.
+ * Reading order: engine.h, graph.h, model.h, profile.h, plan.h, device.h, session.h, optimizer.h,
+ * peak.h.
  * Data sets and image files are a library of their own: data.h. examples/ holds short programs.
  */
 #ifndef POCKETPROP_POCKETPROP_H
@@ -12,8 +13,10 @@
 #include <pocketprop/graph.h>
 #include <pocketprop/model.h>
 #include <pocketprop/optimizer.h>
+#include <pocketprop/peak.h>
 #include <pocketprop/plan.h>
 #include <pocketprop/profile.h>
 #include <pocketprop/session.h>
+#include <pocketprop/tune.h>
 
 #endif

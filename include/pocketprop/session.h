@@ -24,8 +24,15 @@ extern "C" {
 
 typedef struct pp_session pp_session;
 
+/* Told that `done` of `total` launches are prepared; the next one may take a while, since its
+ * program may have to be built. */
+typedef void pp_session_progress(void *user, size_t done, size_t total);
+
+/* Zeroed members are the defaults. */
 typedef struct pp_session_options {
-    uint64_t seed; /* of the initial weights and of dropout */
+    uint64_t seed;                 /* of the initial weights and of dropout */
+    pp_session_progress *progress; /* called while the session is created; may be NULL */
+    void *progress_user;
 } pp_session_options;
 
 /* The caller owns *session_out; device and plan must outlive it. `profile` must be the plan's (its

@@ -197,20 +197,6 @@ static int fail_unknown(const cli_command *command, const option_list *list, con
     return cli_fail(command, "unknown option '%s', expected one that --help lists", found);
 }
 
-static int check_topic(const cli_command *command, int argc, char **argv) {
-    const char *found = optind < argc ? argv[optind] : NULL;
-    if (command->topic) {
-        if (!found)
-            return cli_fail(command, "nothing says what to measure, expected 'bench %s'",
-                            command->topic);
-        if (strcmp(found, command->topic) != 0)
-            return cli_fail(command, "found '%s', expected '%s'", found, command->topic);
-        found = optind + 1 < argc ? argv[optind + 1] : NULL;
-    }
-    if (found) return cli_fail(command, "unexpected argument '%s', expected only options", found);
-    return CLI_OK;
-}
-
 int cli_parse(const cli_command *command, int argc, char **argv, cli_settings *settings_out) {
     option_list list = list_options(command);
     struct option table[OPTION_CAPACITY + 1] = {{0}};
@@ -240,8 +226,8 @@ int cli_parse(const cli_command *command, int argc, char **argv, cli_settings *s
         if (code) return code;
     }
     if (settings_out->help) return CLI_OK;
-    int code = check_topic(command, argc, argv);
-    if (code) return code;
+    if (optind < argc)
+        return cli_fail(command, "unexpected argument '%s', expected only options", argv[optind]);
     for (size_t i = 0; i < list.count; i++)
         if (list.rows[i]->required && !list.given[i])
             return cli_fail(command, "--%s is missing, expected --%s %s: %s", list.rows[i]->name,

@@ -48,14 +48,15 @@ typedef struct cli_group {
     const cli_option *options;
 } cli_group;
 
-/* One command. `topic` is a word that must follow its name ("step" for bench), or NULL. */
+/* One command. `topic` is the word behind its name that tells it from others of that name ("step"
+ * of bench), or NULL. */
 typedef struct cli_command {
     const char *name, *topic, *summary;
     const cli_group *const *groups; /* ends with NULL */
     int (*run)(const struct cli_command *command, const cli_settings *settings);
 } cli_command;
 
-/* Fills *settings_out from the defaults and the command line; argv[0] is the command's name. The
+/* Fills *settings_out from the defaults and the command line; argv[0] is the command's name, or its topic. The
  * texts stay borrowed from argv, of which an override's '=' is overwritten. Returns CLI_OK, or
  * CLI_BAD_INPUT after one line on stderr. With --help nothing is required. */
 int cli_parse(const cli_command *command, int argc, char **argv, cli_settings *settings_out);

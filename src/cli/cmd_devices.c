@@ -17,7 +17,13 @@ static const char *type_name(pp_device_type type) {
     return "other";
 }
 
-static void print_device(const pp_device_info *info) {
+typedef struct listing {
+    size_t count;
+    pp_device_info *infos;
+    char **own_profiles; /* the user's, by path; NULL where there is none */
+} listing;
+
+static void print_device(const pp_device_info *info, const char *own_profile) {
     printf("%" PRIu32 ": %s\n", info->index, info->name);
     printf("   %-16s%s, %s\n", "type", type_name(info->type), info->vendor);
     printf("   %-16s%s, %s, driver %s\n", "platform", info->platform, info->version,
@@ -31,10 +37,11 @@ static void print_device(const pp_device_info *info) {
     printf("   %-16s%" PRIu32 " bytes\n", "base alignment", info->base_alignment_bytes);
     printf("   %-16shalf %s, images %s\n", "extras", info->half ? "yes" : "no",
            info->images ? "yes" : "no");
-    printf("   %-16s%s\n", "profile", info->profile);
+    printf("   %-16s%s%s%s\n", "profile", own_profile ? own_profile : info->profile,
+           own_profile ? " in place of " : "", own_profile ? info->profile : "");
 }
 
-static void write_device(pp__json *json, const pp_device_info *info) {
+static void write_device(pp__json *json, const pp_device_info *info, const char *own_profile) {
     pp__json_open_object(json, NULL);
     pp__json_integer(json, "index", info->index);
     pp__json_text(json, "name", info->name);
@@ -53,14 +60,16 @@ static void write_device(pp__json *json, const pp_device_info *info) {
     pp__json_bool(json, "half", info->half);
     pp__json_bool(json, "images", info->images);
     pp__json_text(json, "profile", info->profile);
+    pp__json_text(json, "own_profile", own_profile);
     pp__json_close(json);
 }
 
-static void write_devices(const pp_device_info *infos, size_t count) {
+static void write_devices(const listing *devices) {
     pp__json json;
     pp__json_begin(&json, cli_write_to_file, stdout, 2);
     pp__json_open_array(&json, NULL);
-    for (size_t i = 0; i < count; i++) write_device(&json, &infos[i]);
+    for (size_t i = 0; i < devices->count; i++)
+        write_device(&json, &devices->infos[i], devices->own_profiles[i]);
     pp__json_close(&json);
     pp__json_end(&json);
 }
@@ -73,22 +82,37 @@ static int fail_without_device(cli_setup *setup) {
     return CLI_FAILURE;
 }
 
+static int fill_listing(cli_setup *setup, listing *devices) {
+    size_t count = devices->count;
+    int code =
+        cli_check(setup, pp_device_list(setup->engine, devices->infos, devices->count, &count));
+    if (count < devices->count) devices->count = count;
+    for (size_t i = 0; !code && i < devices->count; i++)
+        code = cli_check(setup, pp_profile_find(setup->engine, &devices->infos[i], NULL,
+                                                &devices->own_profiles[i]));
+    return code;
+}
+
 static int list_devices(cli_setup *setup) {
-    size_t count = 0;
-    int code = cli_check(setup, pp_device_list(setup->engine, NULL, 0, &count));
+    listing devices = {0};
+    int code = cli_check(setup, pp_device_list(setup->engine, NULL, 0, &devices.count));
     if (code) return code;
-    if (!count) return fail_without_device(setup);
-    pp_device_info *infos = calloc(count, sizeof *infos);
-    if (!infos) {
-        cli_fail(setup->command, "no host memory for the list of %zu devices", count);
-        return CLI_FAILURE;
+    if (!devices.count) return fail_without_device(setup);
+    size_t capacity = devices.count;
+    devices.infos = calloc(capacity, sizeof *devices.infos);
+    devices.own_profiles = calloc(capacity, sizeof *devices.own_profiles);
+    if (!devices.infos || !devices.own_profiles) {
+        cli_fail(setup->command, "no host memory for the list of %zu devices", capacity);
+        code = CLI_FAILURE;
     }
-    size_t capacity = count;
-    code = cli_check(setup, pp_device_list(setup->engine, infos, capacity, &count));
-    if (count > capacity) count = capacity;
-    if (!code && setup->settings->json) write_devices(infos, count);
-    for (size_t i = 0; !code && !setup->settings->json && i < count; i++) print_device(&infos[i]);
-    free(infos);
+    if (!code) code = fill_listing(setup, &devices);
+    if (!code && setup->settings->json) write_devices(&devices);
+    for (size_t i = 0; !code && !setup->settings->json && i < devices.count; i++)
+        print_device(&devices.infos[i], devices.own_profiles[i]);
+    for (size_t i = 0; devices.own_profiles && i < capacity; i++)
+        pp_text_free(setup->engine, devices.own_profiles[i]);
+    free(devices.own_profiles);
+    free(devices.infos);
     return code;
 }
 

@@ -74,7 +74,7 @@ const cli_command cli_eval = {
     .name = "eval",
     .summary = "Measure loss and accuracy of a network with its initial weights on a data set.",
     .groups = (const cli_group *const[]){&cli_network_options, &cli_data_options, &cli_plan_options,
-                                         &evaluation_options, &cli_device_options,
-                                         &cli_output_options, NULL},
+                                         &cli_profile_options, &evaluation_options,
+                                         &cli_device_options, &cli_output_options, NULL},
     .run = run,
 };

@@ -153,7 +153,7 @@ const cli_command cli_plan = {
         "Show the memory that training a network takes, before anything runs; needs no device.",
     .groups =
         (const cli_group *const[]){&cli_network_options, &cli_shape_options, &cli_plan_options,
-                                   &cli_codec_options, &cli_optimizer_options, &report_options,
-                                   &cli_output_options, NULL},
+                                   &cli_profile_options, &cli_codec_options, &cli_optimizer_options,
+                                   &report_options, &cli_output_options, NULL},
     .run = run,
 };

@@ -15,6 +15,7 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/setup.h"
+#include "cli/timeline.h"
 
 /* Set by the signal handler, read between steps. A handler has no argument to reach anything else
  * by. */
@@ -31,6 +32,7 @@ typedef struct training {
     pp_loader *train_loader, *test_loader;
     pp_schedule schedule;
     cli_progress progress;
+    cli_timeline timeline;
     FILE *log;
     bool log_is_new; /* this run made the file */
     uint64_t epochs_done;
@@ -147,7 +149,9 @@ static int train_steps(training *run) {
         code = cli_check(&run->setup, pp_loader_next(run->train_loader, &batch));
         if (code || !batch.count) break;
         float rate = pp_schedule_rate(&run->schedule, pp_session_update_count(session));
+        double began = cli_seconds();
         code = cli_check(&run->setup, pp_session_step(session, &batch, rate));
+        if (!code) code = cli_timeline_add_step(&run->timeline, began, cli_seconds());
         run->last.learning_rate = (double)rate;
         if (!code && cli_progress_wants_metrics(&run->progress)) code = measure(run);
         if (!code) cli_progress_advance(&run->progress, batch.count);
@@ -164,6 +168,8 @@ static int train_epoch(training *run, uint64_t epoch) {
     double started = cli_seconds();
     cli_progress_begin_epoch(&run->progress, label,
                              pp_loader_batch_count(run->train_loader) * settings->batch);
+    /* Some drivers finish kernels only when they first run. */
+    if (!epoch && run->progress.is_terminal) cli_progress_show(&run->progress, 0, "first step");
     if (!code) code = train_steps(run);
     cli_progress_clear(&run->progress);
     run->last.seconds = cli_seconds() - started;
@@ -336,6 +342,7 @@ static int run_training(const cli_command *command, const cli_settings *settings
                              .seconds = NAN}};
     cli_setup *setup = &run.setup;
     int code = cli_setup_begin(setup, command, settings);
+    setup->profiling = settings->trace != NULL;
     if (!code) code = cli_setup_data(setup, PP_SPLIT_TRAIN);
     if (!code) code = cli_setup_data(setup, PP_SPLIT_TEST);
     if (!code) code = create_loaders(&run);
@@ -343,17 +350,21 @@ static int run_training(const cli_command *command, const cli_settings *settings
     if (!code) code = cli_setup_graph(setup);
     if (!code) code = cli_setup_device(setup);
     if (!code) code = cli_setup_plan(setup, false);
+    if (!code) code = cli_timeline_open(&run.timeline, setup);
     if (!code) code = open_log(&run);
     if (!code) cli_setup_ready(setup);
     if (!code) print_headline(&run);
     if (!code) catch_signals();
     if (!code) code = cli_setup_session(setup);
     if (!code) code = empty_log(&run);
+    if (!code) code = cli_timeline_start(&run.timeline);
     if (!code) code = train(&run);
+    if (!code) code = cli_timeline_write(&run.timeline);
     if (!code) code = report(&run);
     pp_loader_destroy(run.train_loader);
     pp_loader_destroy(run.test_loader);
     close_log(&run, code);
+    cli_timeline_close(&run.timeline);
     cli_setup_end(setup);
     return code;
 }
@@ -398,7 +409,8 @@ const cli_command cli_train = {
     .summary = "Train a network on a data set; Ctrl-C stops behind the current step.",
     .groups =
         (const cli_group *const[]){&cli_network_options, &cli_data_options, &training_options,
-                                   &cli_plan_options, &cli_codec_options, &cli_optimizer_options,
-                                   &cli_device_options, &cli_output_options, NULL},
+                                   &cli_plan_options, &cli_profile_options, &cli_codec_options,
+                                   &cli_optimizer_options, &cli_trace_options, &cli_device_options,
+                                   &cli_output_options, NULL},
     .run = run_training,
 };

@@ -80,17 +80,26 @@ static void draw_bar(cli_progress *progress, const char *numbers) {
     progress->is_drawn = true;
 }
 
+static void draw_line(cli_progress *progress, const char *numbers) {
+    if (progress->is_terminal)
+        draw_bar(progress, numbers);
+    else
+        fprintf(progress->stream, "%s: %s\n", progress->label, numbers);
+    fflush(progress->stream);
+}
+
 static void draw(cli_progress *progress) {
     char numbers[256];
     snprintf(numbers, sizeof numbers, "%3" PRIu64 " %%  loss %s  top-1 %s %%  %s images/s  %s left",
              100 * progress->epoch_done / progress->epoch_total,
              cli_real_text(progress->loss, 4).text, cli_real_text(progress->top1_percent, 2).text,
              cli_real_text(progress->images_per_second, 0).text, time_left(progress).text);
-    if (progress->is_terminal)
-        draw_bar(progress, numbers);
-    else
-        fprintf(progress->stream, "%s: %s\n", progress->label, numbers);
-    fflush(progress->stream);
+    draw_line(progress, numbers);
+}
+
+void cli_progress_show(cli_progress *progress, uint64_t done, const char *numbers) {
+    progress->epoch_done = done < progress->epoch_total ? done : progress->epoch_total;
+    draw_line(progress, numbers);
 }
 
 void cli_progress_advance(cli_progress *progress, uint64_t samples) {

@@ -1,4 +1,4 @@
-/* What a training run shows while it runs: one bar that redraws itself on a terminal, a plain line
+/* What a long run shows while it runs: one bar that redraws itself on a terminal, a plain line
  * every few seconds otherwise. Everything goes to one stream, standard error for `train`. */
 #ifndef PP_CLI_PROGRESS_H
 #define PP_CLI_PROGRESS_H
@@ -30,6 +30,9 @@ void cli_progress_advance(cli_progress *progress, uint64_t samples);
 /* Reading metrics waits for the device, so they are wanted only now and then. */
 bool cli_progress_wants_metrics(const cli_progress *progress);
 void cli_progress_measure(cli_progress *progress, const pp_metrics *metrics);
+
+/* Draws at once: `done` of the epoch's total, with a text of the caller's for the numbers. */
+void cli_progress_show(cli_progress *progress, uint64_t done, const char *numbers);
 
 /* Wipes the bar, so that other lines can be written. */
 void cli_progress_clear(cli_progress *progress);

@@ -17,13 +17,15 @@ const cli_settings cli_defaults = {
     .gamma = 0.1,
     .epochs = 1,
     .steps = 20,
+    .time_limit = 60,
     .seed = 1,
 };
 
 const cli_group cli_network_options = {
     "Network",
     (const cli_option[]){
-        {"model", "NAME", "one of the built-in networks, e.g. lenet, resnet20, resnet50", CLI_TEXT,
+        {"model", "NAME",
+         "one of the built-in networks, e.g. lenet, resnet20, resnet18-cifar, resnet50", CLI_TEXT,
          .offset = offsetof(cli_settings, model), .required = true},
         {"height", "N",
          "of the input; of image folders with data, where the model's own is the default",
@@ -43,12 +45,16 @@ const cli_group cli_shape_options = {
 
 const cli_group cli_plan_options = {
     "Plan",
+    (const cli_option[]){{"batch", "N", "samples per step", CLI_COUNT,
+                          .offset = offsetof(cli_settings, batch), .least = 1, .most = 1048576},
+                         {0}}};
+
+const cli_group cli_profile_options = {
+    "Profile",
     (const cli_option[]){
-        {"batch", "N", "samples per step", CLI_COUNT, .offset = offsetof(cli_settings, batch),
-         .least = 1, .most = 1048576},
         {"profile", "NAME|PATH",
          "the device family's numbers, by name or from a file; an unknown name lists the shipped "
-         "ones; without it the one that matches the device, or default",
+         "ones; without it the user's or the shipped one that matches the device, or default",
          CLI_TEXT, .offset = offsetof(cli_settings, profile)},
         {0}}};
 
@@ -101,6 +107,15 @@ const cli_group cli_optimizer_options = {
         {"accumulate", "K", "add the gradients of K batches for one update", CLI_COUNT,
          .offset = offsetof(cli_settings, accumulate), .least = 1, .most = 1048576},
         {0}}};
+
+const cli_group cli_trace_options = {
+    "Trace", (const cli_option[]){
+                 {"trace", "FILE",
+                  "write what device and host did in the first 20 steps that are timed or trained, "
+                  "in Chrome's trace format (ui.perfetto.dev shows it); recording it slows these "
+                  "steps a little",
+                  CLI_TEXT, .offset = offsetof(cli_settings, trace)},
+                 {0}}};
 
 const cli_group cli_device_options = {
     "Device", (const cli_option[]){

@@ -53,8 +53,8 @@ typedef struct cli_settings {
     uint64_t warmup, step_every;
 
     /* the run */
-    uint64_t epochs, steps, seed;
-    const char *device, *log;
+    uint64_t epochs, steps, seed, time_limit;
+    const char *device, *log, *dump, *trace, *out;
     bool no_cache, json, help;
 } cli_settings;
 
@@ -63,10 +63,12 @@ extern const cli_settings cli_defaults;
 /* The option groups that several commands share (args.h). */
 extern const struct cli_group cli_network_options;   /* --model, --height, --width */
 extern const struct cli_group cli_shape_options;     /* --channels, --classes: without a data set */
-extern const struct cli_group cli_plan_options;      /* --batch, --profile */
+extern const struct cli_group cli_plan_options;      /* --batch */
 extern const struct cli_group cli_codec_options;     /* --codec, --override */
 extern const struct cli_group cli_data_options;      /* --data, --limit, --mean, --threads, ... */
 extern const struct cli_group cli_optimizer_options; /* --optimizer ... --accumulate */
+extern const struct cli_group cli_profile_options;   /* --profile */
+extern const struct cli_group cli_trace_options;     /* --trace */
 extern const struct cli_group cli_device_options;    /* --device, --no-cache */
 extern const struct cli_group cli_output_options;    /* --json, --help */
 

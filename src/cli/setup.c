@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/output.h"
+#include "cli/progress.h"
+
 static void receive_log(void *user, pp_log_level level, const char *line) {
     cli_setup *setup = user;
     const char *prefix = level == PP_LOG_WARNING ? "warning: " : "";
@@ -153,13 +156,31 @@ int cli_setup_graph(cli_setup *setup) {
     return cli_check(setup, status);
 }
 
+static int open_profile(cli_setup *setup) {
+    const char *given = setup->settings->profile;
+    char *path = NULL;
+    int code = CLI_OK;
+    if (!given && !setup->shipped_profile)
+        code = cli_check(
+            setup, pp_profile_find(setup->engine, pp_device_describe(setup->device), NULL, &path));
+    if (!code)
+        code = cli_check(
+            setup, pp_profile_for_device(setup->device, given ? given : path, &setup->profile));
+    if (!code && path) {
+        char line[512];
+        snprintf(line, sizeof line, "profile %s", path);
+        receive_log(setup, PP_LOG_INFO, line);
+    }
+    pp_text_free(setup->engine, path);
+    return code;
+}
+
 int cli_setup_device(cli_setup *setup) {
-    pp_device_options options = {.no_cache = setup->settings->no_cache};
+    pp_device_options options = {.no_cache = setup->settings->no_cache,
+                                 .profiling = setup->profiling};
     int code = cli_check(
         setup, pp_device_open(setup->engine, setup->settings->device, &options, &setup->device));
-    if (code) return code;
-    return cli_check(
-        setup, pp_profile_for_device(setup->device, setup->settings->profile, &setup->profile));
+    return code ? code : open_profile(setup);
 }
 
 int cli_setup_profile(cli_setup *setup) {
@@ -167,7 +188,7 @@ int cli_setup_profile(cli_setup *setup) {
     return cli_check(setup, pp_profile_load(setup->engine, name, &setup->profile));
 }
 
-int cli_setup_plan(cli_setup *setup, bool inference) {
+int cli_setup_plan_options(const cli_setup *setup, bool inference, pp_plan_options *options_out) {
     const cli_settings *settings = setup->settings;
     pp_optimizer optimizer = {.momentum = (float)settings->momentum,
                               .nesterov = settings->nesterov,
@@ -178,23 +199,51 @@ int cli_setup_plan(cli_setup *setup, bool inference) {
         return cli_fail(setup->command, "--optimizer: found '%s', expected sgd, adam or adamw",
                         settings->optimizer);
     if (optimizer.kind != PP_OPTIMIZER_SGD) optimizer.momentum = 0;
-    pp_plan_options options = {.batch = (uint32_t)settings->batch,
-                               .codec = settings->codec,
-                               .overrides = settings->overrides.items,
-                               .override_count = settings->overrides.count,
-                               .optimizer = optimizer,
-                               .accumulate = (uint32_t)settings->accumulate,
-                               .inference = inference};
-    int code =
-        cli_check(setup, pp_plan_create(setup->graph, setup->profile, &options, &setup->plan));
+    *options_out = (pp_plan_options){.batch = (uint32_t)settings->batch,
+                                     .codec = settings->codec,
+                                     .overrides = settings->overrides.items,
+                                     .override_count = settings->overrides.count,
+                                     .optimizer = optimizer,
+                                     .accumulate = (uint32_t)settings->accumulate,
+                                     .inference = inference};
+    return CLI_OK;
+}
+
+int cli_setup_plan(cli_setup *setup, bool inference) {
+    pp_plan_options options;
+    int code = cli_setup_plan_options(setup, inference, &options);
+    if (code) return code;
+    code = cli_check(setup, pp_plan_create(setup->graph, setup->profile, &options, &setup->plan));
     if (!code) pp_plan_summarize(setup->plan, &setup->summary);
     return code;
 }
 
+static const double quiet_seconds = 0.5; /* builds that are over by then show nothing */
+
+typedef struct build_progress {
+    cli_progress bar;
+    double began;
+} build_progress;
+
+static void show_build(void *user, size_t done, size_t total) {
+    build_progress *build = user;
+    if (!build->bar.is_terminal || cli_seconds() - build->began < quiet_seconds) return;
+    char numbers[32];
+    snprintf(numbers, sizeof numbers, "%3zu %%", 100 * done / total);
+    build->bar.epoch_total = total;
+    cli_progress_show(&build->bar, done, numbers);
+}
+
 int cli_setup_session(cli_setup *setup) {
-    pp_session_options options = {.seed = setup->settings->seed};
-    return cli_check(setup, pp_session_create(setup->device, setup->plan, setup->profile, &options,
-                                              &setup->session));
+    build_progress build = {.began = cli_seconds()};
+    cli_progress_begin(&build.bar, stderr, 1);
+    cli_progress_begin_epoch(&build.bar, "building kernels", 1);
+    pp_session_options options = {
+        .seed = setup->settings->seed, .progress = show_build, .progress_user = &build};
+    pp_status status =
+        pp_session_create(setup->device, setup->plan, setup->profile, &options, &setup->session);
+    cli_progress_clear(&build.bar);
+    return cli_check(setup, status);
 }
 
 void cli_setup_ready(cli_setup *setup) {

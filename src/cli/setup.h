@@ -26,6 +26,8 @@ typedef struct cli_setup {
     pp_plan *plan;
     pp_plan_summary summary;
     pp_session *session;
+    bool shipped_profile; /* set it before cli_setup_device: no profile of the user's */
+    bool profiling;       /* set it before cli_setup_device: the device records a trace */
     bool is_ready;
     char notes[2048]; /* the library's log lines until everything is ready */
 } cli_setup;
@@ -40,11 +42,15 @@ int cli_setup_data(cli_setup *setup, pp_split split);
 /* Where a command has data, its size and its classes are the network's. */
 int cli_setup_graph(cli_setup *setup);
 
-/* The device with its profile, or a profile alone. */
+/* The device with its profile: --profile, else the user's that fits the device, which is said in a
+ * line on stderr, else the shipped one. Or a profile alone. */
 int cli_setup_device(cli_setup *setup);
 int cli_setup_profile(cli_setup *setup);
 
 int cli_setup_plan(cli_setup *setup, bool inference);
+
+/* What the settings ask of a plan; borrows from them. */
+int cli_setup_plan_options(const cli_setup *setup, bool inference, pp_plan_options *options_out);
 
 /* The slow one: device memory and programs. */
 int cli_setup_session(cli_setup *setup);

@@ -2,6 +2,7 @@
 
 #include "device/clerror.h"
 #include "device/device.h"
+#include "device/trace.h"
 
 pp_status pp__memory_create(pp_device *device, size_t bytes, pp__memory **memory_out) {
     *memory_out = NULL;
@@ -50,23 +51,34 @@ pp_status pp__ref_check(pp_engine *engine, const char *what, pp__ref ref, size_t
                     bytes, ref.offset_bytes, whole);
 }
 
+static const char transfer_label[] = "transfer";
+
+/* Keeps a write's event for pp__wait_write. */
+static pp_status keep_write(pp_device *device, cl_event event) {
+    cl_event *slot = &device->writes[++device->last_ticket % PP__DEVICE_WRITES];
+    cl_int code = *slot ? clReleaseEvent(*slot) : CL_SUCCESS;
+    *slot = event;
+    return code == CL_SUCCESS ? PP_OK
+                              : pp__cl_fail(device->engine, "clReleaseEvent", code, "%s", "");
+}
+
 pp_status pp__write(pp_device *device, pp__ref to, const void *from, size_t bytes,
                     uint64_t *ticket_out) {
     *ticket_out = device->last_ticket;
     if (bytes == 0) return PP_OK;
     PP_TRY(pp__ref_check(device->engine, "writing", to, bytes));
-    cl_event event;
+    cl_event event, *traced = pp__trace_event(device);
     cl_int code = clEnqueueWriteBuffer(device->queue, to.memory->handle, CL_FALSE, to.offset_bytes,
                                        bytes, from, 0, NULL, &event);
     if (code != CL_SUCCESS)
         return pp__cl_fail(device->engine, "clEnqueueWriteBuffer", code, " for %zu bytes", bytes);
-    uint64_t ticket = ++device->last_ticket;
-    cl_event *slot = &device->writes[ticket % PP__DEVICE_WRITES];
-    if (*slot) code = clReleaseEvent(*slot);
-    *slot = event;
-    *ticket_out = ticket;
-    return code == CL_SUCCESS ? PP_OK
-                              : pp__cl_fail(device->engine, "clReleaseEvent", code, "%s", "");
+    PP_TRY(keep_write(device, event));
+    *ticket_out = device->last_ticket;
+    if (!traced) return PP_OK;
+    *traced = event;
+    code = clRetainEvent(event);
+    if (code != CL_SUCCESS) return pp__cl_fail(device->engine, "clRetainEvent", code, "%s", "");
+    return pp__trace_add(device, transfer_label, "write");
 }
 
 /* The queue is in order, so the oldest write that is still held ends after every write before it.
@@ -87,17 +99,19 @@ pp_status pp__wait_write(pp_device *device, uint64_t ticket) {
 pp_status pp__write_now(pp_device *device, pp__ref to, const void *from, size_t bytes) {
     if (bytes == 0) return PP_OK;
     PP_TRY(pp__ref_check(device->engine, "writing", to, bytes));
+    cl_event *event = pp__trace_event(device);
     cl_int code = clEnqueueWriteBuffer(device->queue, to.memory->handle, CL_TRUE, to.offset_bytes,
-                                       bytes, from, 0, NULL, NULL);
-    if (code == CL_SUCCESS) return PP_OK;
+                                       bytes, from, 0, NULL, event);
+    if (code == CL_SUCCESS) return event ? pp__trace_add(device, transfer_label, "write") : PP_OK;
     return pp__cl_fail(device->engine, "clEnqueueWriteBuffer", code, " for %zu bytes", bytes);
 }
 
 pp_status pp__read_now(pp_device *device, pp__ref from, void *to, size_t bytes) {
     if (bytes == 0) return PP_OK;
     PP_TRY(pp__ref_check(device->engine, "reading", from, bytes));
+    cl_event *event = pp__trace_event(device);
     cl_int code = clEnqueueReadBuffer(device->queue, from.memory->handle, CL_TRUE,
-                                      from.offset_bytes, bytes, to, 0, NULL, NULL);
-    if (code == CL_SUCCESS) return PP_OK;
+                                      from.offset_bytes, bytes, to, 0, NULL, event);
+    if (code == CL_SUCCESS) return event ? pp__trace_add(device, transfer_label, "read") : PP_OK;
     return pp__cl_fail(device->engine, "clEnqueueReadBuffer", code, " for %zu bytes", bytes);
 }

@@ -8,7 +8,11 @@
 #include "device/cache.h"
 #include "device/clerror.h"
 #include "device/program.h"
+#include "device/stream.h"
+#include "device/trace.h"
+#include "profile/limits.h"
 #include "profile/profile.h"
+#include "util/env.h"
 #include "util/parse.h"
 
 pp_status pp_device_list(pp_engine *engine, pp_device_info *infos, size_t capacity,
@@ -97,6 +101,9 @@ static pp_status set_up(pp_device *device, pp__device_handle handle,
     pp_engine *engine = device->engine;
     const char *name = device->info.name;
     device->id = handle.id;
+    pp__limits limits;
+    PP_TRY(pp__limits_read(engine, pp__env("POCKETPROP_LIMITS"), &limits));
+    device->distrusts = limits.distrust;
     PP_TRY(check_usable(engine, handle.id, &device->info));
     size_t sizes[16] = {1, 1, 1}; /* a device may have more dimensions than the three in use */
     cl_int code =
@@ -113,6 +120,7 @@ static pp_status set_up(pp_device *device, pp__device_handle handle,
                                          options->profiling ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
     if (code != CL_SUCCESS)
         return pp__cl_fail(engine, "clCreateCommandQueue", code, " for %s", name);
+    if (options->profiling) PP_TRY(pp__trace_create(device));
     return pp__cache_open(device, handle.platform, options);
 }
 
@@ -150,7 +158,9 @@ void pp_device_close(pp_device *device) {
     if (!device) return;
     pp_engine *engine = device->engine;
     if (device->queue) check_release(device, "clFinish", clFinish(device->queue));
+    pp__gemm_close(device);
     pp__program_destroy_all(device);
+    pp__trace_destroy(device);
     for (size_t i = 0; i < PP__DEVICE_WRITES; i++)
         if (device->writes[i])
             check_release(device, "clReleaseEvent", clReleaseEvent(device->writes[i]));
@@ -159,6 +169,8 @@ void pp_device_close(pp_device *device) {
     if (device->context)
         check_release(device, "clReleaseContext", clReleaseContext(device->context));
     pp__release(engine, device->extra_texts);
+    pp__self_test_save(device);
+    pp__release(engine, device->verdicts);
     pp__release(engine, device->cache_dir);
     pp__release(engine, device);
 }
@@ -182,7 +194,8 @@ pp_status pp__device_flush(pp_device *device) {
 
 pp_status pp__device_finish(pp_device *device) {
     cl_int code = clFinish(device->queue);
-    return code == CL_SUCCESS ? PP_OK : pp__cl_fail(device->engine, "clFinish", code, "%s", "");
+    if (code != CL_SUCCESS) return pp__cl_fail(device->engine, "clFinish", code, "%s", "");
+    return pp__trace_collect(device);
 }
 
 pp_status pp_profile_for_device(pp_device *device, const char *name_or_path,

@@ -13,12 +13,19 @@
 enum { PP__DEVICE_WRITES = 8 };
 
 struct pp__program;
+struct pp__trace;
 
 struct pp__memory {
     pp_device *device;
     cl_mem handle;
     size_t bytes;
 };
+
+/* What a self-test found. */
+typedef struct pp__device_judgement {
+    uint64_t programs;
+    bool right;
+} pp__device_judgement;
 
 struct pp_device {
     pp_engine *engine;
@@ -29,6 +36,7 @@ struct pp_device {
     size_t max_group[3];    /* work-items of a group per dimension */
     char platform_version[128];
     pp_device_counters counters;
+    struct pp__trace *trace;      /* NULL: opened without profiling */
     struct pp__program *programs; /* a list, the latest first */
     pp__source_text *extra_texts; /* kernel files from outside the library, borrowed */
     size_t extra_text_count, extra_text_capacity;
@@ -36,6 +44,12 @@ struct pp_device {
     struct pp__memory placeholder;      /* marks the arguments of empty refs; it has no buffer */
     cl_event writes[PP__DEVICE_WRITES]; /* of ticket t at t % PP__DEVICE_WRITES */
     uint64_t last_ticket;
+    bool uses_gemm; /* a product ran on it (device/gemm.h) */
+    bool distrusts; /* POCKETPROP_LIMITS: no self-test passes */
+    pp__device_judgement *verdicts;
+    size_t verdict_count, verdict_capacity;
+    size_t verdicts_saved; /* of them, on disk */
+    bool verdicts_loaded;
 };
 
 /* One device as the loader reports it. */
@@ -55,5 +69,8 @@ pp_status pp__device_query(pp_engine *engine, pp__device_handle handle, size_t i
 
 /* An internal error unless `bytes` at `ref` lie inside its memory. `what` begins the sentence. */
 pp_status pp__ref_check(pp_engine *engine, const char *what, pp__ref ref, size_t bytes);
+
+/* Writes the verdicts of self-tests to the cache folder. */
+void pp__self_test_save(pp_device *device);
 
 #endif

@@ -103,6 +103,12 @@ void pp__launch_define_f32(pp__launch *launch, const char *name, float value) {
     add_define(launch, name, text);
 }
 
+void pp__launch_group(pp__launch *launch, size_t x, size_t y, size_t z) {
+    launch->group[0] = x;
+    launch->group[1] = y;
+    launch->group[2] = z;
+}
+
 static void add_argument(pp__launch *launch, pp__memory *memory, uint32_t word) {
     if (launch->status != PP_OK) return;
     if (launch->argument_count == PP__LAUNCH_ARGUMENTS) {
@@ -117,7 +123,7 @@ static void add_argument(pp__launch *launch, pp__memory *memory, uint32_t word) 
 void pp__launch_tensor(pp__launch *launch, pp__ref tensor, size_t elem_bytes) {
     if (launch->status != PP_OK) return;
     size_t offset_elems = 0;
-    if (tensor.memory) {
+    if (tensor.memory && !launch->stream->probing) {
         if (tensor.offset_bytes % elem_bytes || tensor.offset_bytes > tensor.memory->bytes) {
             fail(launch,
                  "argument %zu: offset %zu does not fit elements of %zu bytes in a buffer of %zu",
@@ -251,6 +257,22 @@ static pp_status read_group_limit(const pp__launch *launch, cl_kernel kernel, si
     return PP_OK;
 }
 
+/* The shape that the kernel insists on. */
+static pp_status check_group(const pp__launch *launch, cl_kernel kernel, size_t local_out[3]) {
+    const pp_device *device = launch->stream->device;
+    size_t limit;
+    PP_TRY(read_group_limit(launch, kernel, &limit));
+    bool fits = launch->group[0] * launch->group[1] * launch->group[2] <= limit;
+    for (size_t d = 0; d < 3; d++) {
+        local_out[d] = launch->group[d];
+        fits = fits && local_out[d] <= device->max_group[d];
+    }
+    if (fits) return PP_OK;
+    return pp__fail(device->engine, PP_ERROR_UNSUPPORTED,
+                    "kernel %s needs groups of %zux%zux%zu work-items; %zu is the most",
+                    launch->kernel, local_out[0], local_out[1], local_out[2], limit);
+}
+
 /* The profile's shape, cut to the extents and to what device and kernel allow. A side is halved
  * while the half still covers its extent, so a group never has more idle work-items than busy ones
  * along a side. */
@@ -287,13 +309,26 @@ pp_status pp__launch_cover(pp__launch *launch, size_t nx, size_t ny, size_t nz) 
     char options[OPTIONS_CAPACITY];
     make_options(launch, options);
     PP_TRY(launch->status);
+    if (stream->probing) {
+        const char *texts[PP__LAUNCH_FILES + 2];
+        size_t count = 0;
+        for (size_t i = 0; i < launch->file_count; i++) texts[count++] = launch->files[i];
+        texts[count++] = launch->kernel;
+        texts[count++] = options;
+        pp__probe_add(stream, texts, count);
+        return PP_OK;
+    }
     pp__program *program;
     PP_TRY(pp__program_get(stream->device, launch->files, launch->file_count, options, &program));
-    pp__command command = {.kind = PP__COMMAND_KERNEL, .extent = {nx, ny, nz}};
+    program->driver_keeps = pp__profile_u32(stream->profile, "launch.driver_cache") != 0;
+    pp__command command = {
+        .kind = PP__COMMAND_KERNEL, .extent = {nx, ny, nz}, .exact = launch->group[0] != 0};
     PP_TRY(pp__program_kernel(stream->device, program, launch->kernel, &command.kernel));
     pp_status status = set_arguments(launch, command.kernel);
     if (status == PP_OK)
-        status = choose_group(launch, command.kernel, command.extent, command.local);
+        status = command.exact
+                     ? check_group(launch, command.kernel, command.local)
+                     : choose_group(launch, command.kernel, command.extent, command.local);
     if (status == PP_OK) return pp__stream_append(stream, &command);
     cl_int code = clReleaseKernel(command.kernel);
     if (code != CL_SUCCESS)
@@ -303,9 +338,21 @@ pp_status pp__launch_cover(pp__launch *launch, size_t nx, size_t ny, size_t nz) 
 }
 
 pp_status pp__launch_cover_octets(pp__launch *launch, size_t pixels, uint32_t channels) {
-    uint32_t chunk = pp__profile_u32(launch->stream->profile, "common.chunk");
+    const pp_profile *profile = launch->stream->profile;
+    uint32_t octets = pp__divide_up(channels, 8), most = pp__profile_u32(profile, "common.octets"),
+             across = octets < most ? octets : most,
+             height = across ? pp__profile_u32(profile, "common.chunk") / across : 1;
+    if (!height) height = 1;
+    pp__launch_define(launch, "COMMON_WHOLE", channels % 8 == 0);
     pp__launch_u32(launch, (uint32_t)pixels);
     pp__launch_u32(launch, channels);
-    return pp__launch_cover(launch, pp__divide_up(channels, 8),
-                            pixels / chunk + (pixels % chunk != 0), 1);
+    return pp__launch_cover(launch, pp__divide_up(octets, most),
+                            pixels / height + (pixels % height != 0), 1);
+}
+
+pp_status pp__launch_cover_elems(pp__launch *launch, size_t elems) {
+    size_t each = (size_t)8 * pp__profile_u32(launch->stream->profile, "common.chunk");
+    pp__launch_define(launch, "COMMON_WHOLE", elems % 8 == 0);
+    pp__launch_u32(launch, (uint32_t)elems);
+    return pp__launch_cover(launch, elems / each + (elems % each != 0), 1, 1);
 }

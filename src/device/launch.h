@@ -48,7 +48,7 @@ const pp_profile *pp__stream_profile(const pp__stream *stream);
 /* Names the commands recorded from now on, for errors and traces; the text is copied. */
 pp_status pp__stream_label(pp__stream *stream, const char *label);
 
-enum { PP__LAUNCH_ARGUMENTS = 40, PP__LAUNCH_FILES = 4, PP__LAUNCH_OPTIONS = 512 };
+enum { PP__LAUNCH_ARGUMENTS = 48, PP__LAUNCH_FILES = 4, PP__LAUNCH_OPTIONS = 512 };
 
 typedef struct pp__launch {
     pp__stream *stream;
@@ -58,6 +58,7 @@ typedef struct pp__launch {
     const char *files[PP__LAUNCH_FILES];
     size_t file_count;
     char options[PP__LAUNCH_OPTIONS];
+    size_t group[3]; /* 0: as the profile wishes */
     size_t argument_count;
     struct {
         pp__memory *memory; /* NULL: a scalar of four bytes in `word` */
@@ -77,6 +78,10 @@ void pp__launch_define(pp__launch *launch, const char *name, uint32_t value);
 /* Exact: a hexadecimal float. */
 void pp__launch_define_f32(pp__launch *launch, const char *name, float value);
 
+/* The kernel takes groups of exactly this shape, and covering fails with PP_ERROR_UNSUPPORTED where
+ * kernel, device or profile allow fewer work-items. */
+void pp__launch_group(pp__launch *launch, size_t x, size_t y, size_t z);
+
 /* Appends two kernel arguments: the pointer, and the offset in elements as uint. An empty ref
  * passes a valid pointer that the kernel must not use. The offset must be a multiple of
  * `elem_bytes`; it fits 32 bits in every plan (plan/plan.c). */
@@ -90,8 +95,12 @@ void pp__launch_f32(pp__launch *launch, float value);
 pp_status pp__launch_cover(pp__launch *launch, size_t nx, size_t ny, size_t nz);
 
 /* For kernels that work on octets (cl/common.cl): appends pixels and channels as the last two
- * arguments and covers octets across, chunks of common.chunk pixels down. */
+ * arguments and covers shares of common.octets octets across, common.chunk octets altogether. */
 pp_status pp__launch_cover_octets(pp__launch *launch, size_t pixels, uint32_t channels);
+
+/* For kernels that treat all elements alike: appends their number as the last argument and covers
+ * common.chunk octets each. */
+pp_status pp__launch_cover_elems(pp__launch *launch, size_t elems);
 
 /* Records a device-to-device copy / a fill with zero bytes. */
 pp_status pp__stream_copy(pp__stream *stream, pp__ref from, pp__ref to, size_t bytes);

@@ -63,6 +63,10 @@ static pp_status build_from_source(pp_device *device, pp__program *program) {
     if (code != CL_SUCCESS)
         return pp__cl_fail(device->engine, "clCreateProgramWithSource", code, "%s", "");
     code = clBuildProgram(program->handle, 1, &device->id, program->options, NULL, NULL);
+    if (code != CL_SUCCESS) { /* once more: drivers refuse a sound program when short of memory */
+        (void)clFinish(device->queue);
+        code = clBuildProgram(program->handle, 1, &device->id, program->options, NULL, NULL);
+    }
     if (code != CL_SUCCESS) return fail_build(device, program, code);
     program->from_source = true;
     device->counters.programs_built++;
@@ -200,7 +204,9 @@ void pp__program_destroy_all(pp_device *device) {
     while (device->programs) {
         pp__program *program = device->programs;
         device->programs = program->next;
-        if (device->cache_dir && program->from_source && program->has_kernel) save(device, program);
+        if (device->cache_dir && program->from_source && program->has_kernel &&
+            !program->driver_keeps)
+            save(device, program);
         destroy(device, program);
     }
 }

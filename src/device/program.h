@@ -14,8 +14,9 @@ typedef struct pp__program {
     char *files[PP__LAUNCH_FILES];
     size_t file_count;
     char *options;
-    bool from_source; /* else loaded from the cache */
-    bool has_kernel;  /* a kernel was created: its binary is worth keeping */
+    bool from_source;  /* else loaded from the cache */
+    bool has_kernel;   /* a kernel was created: its binary is worth keeping */
+    bool driver_keeps; /* the driver has a cache of its own: launch.driver_cache = 1 */
 } pp__program;
 
 /* The device's program for these files and options, built when it is asked for first.

@@ -172,9 +172,7 @@ pp_status pp__device_query(pp_engine *engine, pp__device_handle handle, size_t i
     PP_TRY(read_texts(engine, handle, info_out));
     PP_TRY(read_numbers(engine, handle, info_out));
     PP_TRY(tighten(engine, info_out));
-    static const char *const type_names[] = {"gpu", "cpu", "accelerator", "other"};
-    pp__profile_subject subject = {info_out->name, info_out->platform, info_out->vendor,
-                                   type_names[info_out->type]};
+    pp__profile_subject subject = pp__profile_subject_of(info_out);
     snprintf(info_out->profile, sizeof info_out->profile, "%s", pp__profile_match(&subject));
     return PP_OK;
 }

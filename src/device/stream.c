@@ -7,6 +7,7 @@
 #include "device/buffer.h"
 #include "device/clerror.h"
 #include "device/device.h"
+#include "device/trace.h"
 #include "util/size.h"
 
 pp_status pp__stream_create(pp_device *device, const pp_profile *profile, pp__stream **stream_out) {
@@ -98,51 +99,59 @@ static bool halve_group(size_t local[3]) {
     return true;
 }
 
+static void read_kernel_name(cl_kernel kernel, char *name, size_t capacity) {
+    if (clGetKernelInfo(kernel, CL_KERNEL_FUNCTION_NAME, capacity, name, NULL) != CL_SUCCESS)
+        snprintf(name, capacity, "unknown");
+}
+
 /* What a driver promises for a kernel's group size and what it can do with all its registers in use
  * may differ, so a refused group is halved, for good. */
 static pp_status run_kernel(pp__stream *stream, pp__command *command) {
     pp_device *device = stream->device;
+    const char *label = pp__stream_label_text(stream, command->label);
+    cl_event *event = pp__trace_event(device);
     cl_int code;
     do {
         size_t global[3];
         for (size_t d = 0; d < 3; d++)
             global[d] = pp__round_up(command->extent[d], command->local[d]);
         code = clEnqueueNDRangeKernel(device->queue, command->kernel, 3, NULL, global,
-                                      command->local, 0, NULL, NULL);
+                                      command->local, 0, NULL, event);
     } while ((code == CL_OUT_OF_RESOURCES || code == CL_INVALID_WORK_GROUP_SIZE) &&
-             halve_group(command->local));
-    if (code == CL_SUCCESS) {
-        device->counters.kernels_enqueued++;
-        return PP_OK;
-    }
-    char name[128] = "unknown";
-    if (clGetKernelInfo(command->kernel, CL_KERNEL_FUNCTION_NAME, sizeof name, name, NULL) !=
-        CL_SUCCESS)
-        snprintf(name, sizeof name, "unknown");
-    return pp__cl_fail(device->engine, "clEnqueueNDRangeKernel", code, " in %s, kernel %s",
-                       pp__stream_label_text(stream, command->label), name);
+             !command->exact && halve_group(command->local));
+    if (code == CL_SUCCESS) device->counters.kernels_enqueued++;
+    if (code == CL_SUCCESS && !event) return PP_OK;
+    char name[128];
+    read_kernel_name(command->kernel, name, sizeof name);
+    if (code == CL_SUCCESS) return pp__trace_add(device, label, name);
+    return pp__cl_fail(device->engine, "clEnqueueNDRangeKernel", code, " in %s, kernel %s", label,
+                       name);
 }
 
 static pp_status run_copy(pp__stream *stream, const pp__command *command) {
     pp_device *device = stream->device;
+    const char *label = pp__stream_label_text(stream, command->label);
+    cl_event *event = pp__trace_event(device);
     cl_int code = clEnqueueCopyBuffer(device->queue, command->from.memory->handle,
                                       command->to.memory->handle, command->from.offset_bytes,
-                                      command->to.offset_bytes, command->bytes, 0, NULL, NULL);
-    if (code == CL_SUCCESS) return PP_OK;
-    return pp__cl_fail(device->engine, "clEnqueueCopyBuffer", code, " in %s, %zu bytes",
-                       pp__stream_label_text(stream, command->label), command->bytes);
+                                      command->to.offset_bytes, command->bytes, 0, NULL, event);
+    if (code == CL_SUCCESS) return event ? pp__trace_add(device, label, "copy") : PP_OK;
+    return pp__cl_fail(device->engine, "clEnqueueCopyBuffer", code, " in %s, %zu bytes", label,
+                       command->bytes);
 }
 
 static pp_status run_zero(pp__stream *stream, const pp__command *command) {
     pp_device *device = stream->device;
+    const char *label = pp__stream_label_text(stream, command->label);
     static const cl_uint zero = 0;
     /* Offset and size must be multiples of the pattern. */
     size_t pattern = (command->to.offset_bytes | command->bytes) % sizeof zero ? 1 : sizeof zero;
+    cl_event *event = pp__trace_event(device);
     cl_int code = clEnqueueFillBuffer(device->queue, command->to.memory->handle, &zero, pattern,
-                                      command->to.offset_bytes, command->bytes, 0, NULL, NULL);
-    if (code == CL_SUCCESS) return PP_OK;
-    return pp__cl_fail(device->engine, "clEnqueueFillBuffer", code, " in %s, %zu bytes",
-                       pp__stream_label_text(stream, command->label), command->bytes);
+                                      command->to.offset_bytes, command->bytes, 0, NULL, event);
+    if (code == CL_SUCCESS) return event ? pp__trace_add(device, label, "zero") : PP_OK;
+    return pp__cl_fail(device->engine, "clEnqueueFillBuffer", code, " in %s, %zu bytes", label,
+                       command->bytes);
 }
 
 pp_status pp__stream_run(pp__stream *stream) {
@@ -152,6 +161,7 @@ pp_status pp__stream_run(pp__stream *stream) {
             case PP__COMMAND_KERNEL: PP_TRY(run_kernel(stream, command)); break;
             case PP__COMMAND_COPY: PP_TRY(run_copy(stream, command)); break;
             case PP__COMMAND_ZERO: PP_TRY(run_zero(stream, command)); break;
+            case PP__COMMAND_GEMM: PP_TRY(pp__gemm_run(stream, command)); break;
         }
     }
     return pp__device_flush(stream->device);

@@ -25,6 +25,7 @@ static void bind_stored(const pp_session *session, const pp__saved *saved, pp__s
 
 typedef struct recording {
     const pp_session *session;
+    const pp__updates *updates;
     const pp_profile *profile;
     pp__stream *stream;
     bool training;
@@ -33,17 +34,31 @@ typedef struct recording {
 
 /* A profile that is not the plan's may ask for more scratch than there is; kernels would write over
  * other values. */
-static pp_status check_workspace(const recording *r, const pp__plan_step *step,
-                                 const pp__op_query *q, pp__pass pass) {
+static pp_status check_workspace(const recording *r, const pp__plan_step *step, size_t wanted) {
     const pp_plan *plan = r->session->plan;
-    const pp__op *op = plan->nodes[step->node].op;
     size_t planned = step->workspace == PP__NONE ? 0 : plan->buffers[step->workspace].bytes;
-    size_t wanted = op->workspace ? op->workspace(q, pass) : 0;
     if (wanted <= planned) return PP_OK;
     return pp__fail(r->session->engine, PP_ERROR_INVALID_ARGUMENT,
                     "session: with profile '%s', '%s' needs %zu bytes of scratch; the plan was "
                     "made for another profile and has %zu",
                     pp_profile_name(r->profile), step->name, wanted, planned);
+}
+
+/* Inference takes the running statistics. */
+static pp_status bind_moments(const recording *r, const pp__plan_step *step, pp__op_binding *b) {
+    const pp_plan *plan = r->session->plan;
+    const pp__plan_node *node = &plan->nodes[step->node];
+    if (!r->training) b->q.input_moments = 0;
+    if (!r->training || step->kind != PP__STEP_FORWARD) return PP_OK;
+    if (b->q.input_moments)
+        b->input_moments = pp__session_ref(r->session, plan->nodes[node->inputs[0]].moments);
+    if (!node->moment_splits) return PP_OK;
+    b->output_moments = pp__session_ref(r->session, node->moments);
+    if (node->op->moments(&b->q) == node->moment_splits) return PP_OK;
+    return pp__fail(r->session->engine, PP_ERROR_INVALID_ARGUMENT,
+                    "session: with profile '%s', '%s' splits its moments in another way than in "
+                    "the plan, which was made for another profile",
+                    pp_profile_name(r->profile), step->name);
 }
 
 static pp_status bind_node(const recording *r, const pp__plan_step *step, pp__pass pass,
@@ -54,12 +69,13 @@ static pp_status bind_node(const recording *r, const pp__plan_step *step, pp__pa
     memset(b, 0, sizeof *b);
     pp__plan_query(plan, step->node, r->profile, &b->q, stored);
     b->q.training = r->training;
-    PP_TRY(check_workspace(r, step, &b->q, pass));
+    PP_TRY(check_workspace(r, step, node->op->workspace ? node->op->workspace(&b->q, pass) : 0));
     b->stream = r->stream;
     b->node_number = node->number;
     b->output = pp__session_ref(session, node->value);
     for (size_t j = 0; j < node->op->input_count; j++)
         b->inputs[j] = pp__session_ref(session, plan->nodes[node->inputs[j]].value);
+    PP_TRY(bind_moments(r, step, b));
     for (size_t s = 0; s < node->save_count; s++) {
         if (node->saved[s] == PP__NONE) {
             b->auxiliary[s] = pp__session_ref(session, node->auxiliary[s]);
@@ -113,39 +129,25 @@ static pp_status record_copy(const recording *r, const pp__plan_step *step) {
 }
 
 static pp_status record_clip(const recording *r, const pp__plan_step *step) {
-    const pp_plan *plan = r->session->plan;
-    pp__ref squares = pp__session_ref(r->session, step->workspace);
-    uint32_t count = 0;
-    for (size_t p = 0; p < plan->parameter_count; p++) {
-        const pp__plan_parameter *parameter = &plan->parameters[p];
-        if (parameter->gradient == PP__NONE) continue;
-        PP_TRY(pp__update_record_squares(r->stream,
-                                         pp__session_ref(r->session, parameter->gradient),
-                                         (uint32_t)parameter->elems, squares, count++));
-    }
-    return pp__update_record_clip(r->stream, squares, count, plan->optimizer.clip_norm,
-                                  pp__session_ref(r->session, plan->scalars));
+    const size_t squares = pp__plan_square_count(r->session->plan, r->profile);
+    PP_TRY(check_workspace(r, step, squares * sizeof(float)));
+    return pp__update_record_clip(r->stream, r->updates,
+                                  pp__session_ref(r->session, step->workspace));
+}
+
+/* Rows of the update's table in front of a parameter. */
+static size_t rows_before(const pp_plan *plan, uint32_t parameter) {
+    size_t rows = 0;
+    for (uint32_t p = 0; p < parameter; p++) rows += plan->parameters[p].gradient != PP__NONE;
+    return rows;
 }
 
 static pp_status record_update(const recording *r, const pp__plan_step *step) {
-    const pp_session *session = r->session;
-    const pp_plan *plan = session->plan;
-    const pp__plan_node *node = &plan->nodes[step->node];
-    for (uint32_t p = 0; p < node->parameter_count; p++) {
-        const pp__plan_parameter *parameter = &plan->parameters[node->first_parameter + p];
-        if (parameter->gradient == PP__NONE) continue;
-        pp__update update = {
-            .value = pp__session_ref(session, parameter->value),
-            .gradient = pp__session_ref(session, parameter->gradient),
-            .moments = {pp__session_ref(session, parameter->moments[0]),
-                        pp__session_ref(session, parameter->moments[1])},
-            .elems = (uint32_t)parameter->elems,
-            .decayed = parameter->spec.decayed || plan->optimizer.decay_all,
-        };
-        PP_TRY(pp__update_record(r->stream, &plan->optimizer, &update,
-                                 pp__session_ref(session, plan->scalars)));
-    }
-    return PP_OK;
+    const pp_plan *plan = r->session->plan;
+    const pp__plan_node *last = &plan->nodes[step->index];
+    const size_t first_row = rows_before(plan, plan->nodes[step->node].first_parameter);
+    const size_t end_row = rows_before(plan, last->first_parameter + last->parameter_count);
+    return pp__update_record(r->stream, r->updates, first_row, end_row - first_row);
 }
 
 static pp_status record_step(const recording *r, const pp__plan_step *step) {
@@ -191,24 +193,81 @@ static bool in_inference(const pp_plan *plan, const pp__plan_step *step) {
     return step->kind == PP__STEP_FORWARD;
 }
 
-static pp_status record(pp_session *session, const pp_profile *profile, selection *selects,
-                        bool training, bool adds, pp__stream **stream_out) {
-    PP_TRY(pp__stream_create(session->device, profile, stream_out));
-    recording r = {session, profile, *stream_out, training, adds};
-    for (size_t s = 0; s < session->plan->step_count; s++)
-        if (selects(session->plan, &session->plan->steps[s]))
-            PP_TRY(record_step(&r, &session->plan->steps[s]));
-    return PP_OK;
+/* One of the session's streams. */
+typedef struct stream_kind {
+    selection *selects;
+    bool training, adds;
+    pp__stream **stream;
+} stream_kind;
+
+/* Those that the session has; returns how many. */
+static size_t list_streams(pp_session *session, stream_kind kinds[4]) {
+    const pp_plan *plan = session->plan;
+    size_t count = 0;
+    kinds[count++] = (stream_kind){in_inference, false, false, &session->inference};
+    if (plan->inference) return count;
+    kinds[count++] = (stream_kind){in_training, true, false, &session->first};
+    if (plan->accumulate > 1)
+        kinds[count++] = (stream_kind){in_training, true, true, &session->next};
+    if (plan->updates_at_end)
+        kinds[count++] = (stream_kind){in_update, true, false, &session->update};
+    return count;
 }
 
-pp_status pp__session_record(pp_session *session, const pp_profile *profile) {
+static size_t count_steps(const pp_plan *plan, const stream_kind *kind) {
+    size_t count = 0;
+    for (size_t s = 0; s < plan->step_count; s++) count += kind->selects(plan, &plan->steps[s]);
+    return count;
+}
+
+static pp_status record_streams(pp_session *session, const pp_profile *profile,
+                                const pp__updates *updates, const pp_session_options *options) {
     const pp_plan *plan = session->plan;
-    PP_TRY(record(session, profile, in_inference, false, false, &session->inference));
-    if (plan->inference) return pp__profile_status(profile);
-    PP_TRY(record(session, profile, in_training, true, false, &session->first));
-    if (plan->accumulate > 1)
-        PP_TRY(record(session, profile, in_training, true, true, &session->next));
-    if (plan->updates_at_end)
-        PP_TRY(record(session, profile, in_update, true, false, &session->update));
+    stream_kind kinds[4];
+    const size_t kind_count = list_streams(session, kinds);
+    size_t done = 0, total = 0;
+    for (size_t k = 0; k < kind_count; k++) total += count_steps(plan, &kinds[k]);
+    for (size_t k = 0; k < kind_count; k++) {
+        PP_TRY(pp__stream_create(session->device, profile, kinds[k].stream));
+        const recording r = {session,          updates,           profile,
+                             *kinds[k].stream, kinds[k].training, kinds[k].adds};
+        for (size_t s = 0; s < plan->step_count; s++) {
+            if (!kinds[k].selects(plan, &plan->steps[s])) continue;
+            if (options->progress) options->progress(options->progress_user, done++, total);
+            PP_TRY(record_step(&r, &plan->steps[s]));
+        }
+    }
     return pp__profile_status(profile);
+}
+
+static pp__update update_of(const pp_session *session, const pp__plan_parameter *parameter) {
+    return (pp__update){
+        .value = pp__session_ref(session, parameter->value),
+        .gradient = pp__session_ref(session, parameter->gradient),
+        .moments = {pp__session_ref(session, parameter->moments[0]),
+                    pp__session_ref(session, parameter->moments[1])},
+        .elems = (uint32_t)parameter->elems,
+        .decayed = parameter->spec.decayed || session->plan->optimizer.decay_all,
+    };
+}
+
+pp_status pp__session_record(pp_session *session, const pp_profile *profile,
+                             const pp_session_options *options) {
+    const pp_plan *plan = session->plan;
+    pp__updates updates = {.table = pp__session_ref(session, plan->update_table),
+                           .scalars = pp__session_ref(session, plan->scalars),
+                           .optimizer = &plan->optimizer};
+    pp_status status;
+    PP_TRY_GOTO(
+        status,
+        pp__allocate(session->engine, plan->parameter_count, sizeof *updates.rows, &updates.rows),
+        done);
+    for (size_t p = 0; p < plan->parameter_count; p++)
+        if (plan->parameters[p].gradient != PP__NONE)
+            updates.rows[updates.count++] = update_of(session, &plan->parameters[p]);
+    PP_TRY_GOTO(status, pp__update_write_table(session->device, profile, &updates), done);
+    status = record_streams(session, profile, &updates, options);
+done:
+    pp__release(session->engine, updates.rows);
+    return status;
 }

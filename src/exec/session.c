@@ -63,20 +63,23 @@ done:
 
 pp_status pp_session_create(pp_device *device, const pp_plan *plan, const pp_profile *profile,
                             const pp_session_options *options, pp_session **session_out) {
+    static const pp_session_options defaults = {0};
+    if (!options) options = &defaults;
     *session_out = NULL;
     pp_session *session;
     PP_TRY(pp__allocate(plan->engine, 1, sizeof *session, &session));
     session->engine = plan->engine;
     session->device = device;
     session->plan = plan;
-    session->seed = options ? options->seed : 0;
+    session->seed = options->seed;
     pp_status status;
+    PP_TRY_GOTO(status, pp__session_vet(device, plan, profile), fail);
     PP_TRY_GOTO(
         status,
         pp__arena_create(device, plan->chunk_bytes, plan->layout.chunk_count, &session->arena),
         fail);
     PP_TRY_GOTO(status, initialise(session), fail);
-    PP_TRY_GOTO(status, pp__session_record(session, profile), fail);
+    PP_TRY_GOTO(status, pp__session_record(session, profile, options), fail);
     *session_out = session;
     return PP_OK;
 fail:

@@ -36,7 +36,11 @@ struct pp_session {
 /* Where a buffer of the plan lies; an empty ref for PP__NONE. */
 pp__ref pp__session_ref(const pp_session *session, uint32_t buffer);
 
+/* Tests on the device what the session would record, unless that was done (vet.c). */
+pp_status pp__session_vet(pp_device *device, const pp_plan *plan, const pp_profile *profile);
+
 /* Records the session's streams (bind.c). */
-pp_status pp__session_record(pp_session *session, const pp_profile *profile);
+pp_status pp__session_record(pp_session *session, const pp_profile *profile,
+                             const pp_session_options *options);
 
 #endif

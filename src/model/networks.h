@@ -25,6 +25,7 @@ struct pp__network {
     pp__task task;
     uint32_t blocks[4]; /* by stage */
     bool variant;       /* LeNet: with batch-norm; torchvision's ResNets: with bottlenecks */
+    bool small_stem;    /* torchvision's ResNets: for small images */
     uint32_t smallest;  /* height and width are at least this */
     uint32_t multiple;  /* and divisible by this; 0: by anything */
 };

@@ -1,7 +1,8 @@
 /* The ImageNet ResNets of He et al. (CVPR 2016) in torchvision's layout and names, so that its
  * weights load as they are: basic blocks for 18 and 34 layers, bottlenecks for 50, with the stride
- * on the 3x3 convolution
- * ("v1.5"); a skip that changes shape is a 1x1 convolution with batch-norm. */
+ * on the 3x3 convolution ("v1.5"); a skip that changes shape is a 1x1 convolution with batch-norm.
+ * For small images the stem is a 3x3 convolution with stride 1 and no pool, as is usual on CIFAR.
+ */
 #include "model/networks.h"
 
 static pp_value add_conv_bn(pp_graph *graph, const pp__layer_name *block, const char *conv,
@@ -41,14 +42,20 @@ static pp_value add_block(pp_graph *graph, uint32_t stage, uint32_t number, pp_v
     return pp_graph_relu(graph, pp__name_leaf(&block, bottleneck ? "relu3" : "relu2").text, x);
 }
 
-pp_value pp__build_resnet_torchvision(pp_graph *graph, const pp__network *network,
-                                      const pp_model_options *options, pp_value input) {
-    pp_value x = pp__add_conv(graph, "conv1", input, 64, 7, 2);
+static pp_value add_stem(pp_graph *graph, pp_value x, bool small) {
+    x = small ? pp__add_conv(graph, "conv1", x, 64, 3, 1)
+              : pp__add_conv(graph, "conv1", x, 64, 7, 2);
     x = pp_graph_batchnorm(graph, "bn1", x, NULL);
     x = pp_graph_relu(graph, "relu", x);
+    if (small) return x;
     const pp_pool_params pool = {
         .kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1};
-    x = pp_graph_maxpool(graph, "maxpool", x, &pool);
+    return pp_graph_maxpool(graph, "maxpool", x, &pool);
+}
+
+pp_value pp__build_resnet_torchvision(pp_graph *graph, const pp__network *network,
+                                      const pp_model_options *options, pp_value input) {
+    pp_value x = add_stem(graph, input, network->small_stem);
     for (uint32_t stage = 0; stage < 4; stage++)
         for (uint32_t i = 0; i < network->blocks[stage]; i++)
             x = add_block(graph, stage, i, x, network->variant);

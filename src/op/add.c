@@ -27,7 +27,7 @@ static pp_status forward(const pp__op_binding *b) {
     pp__launch_tensor(&l, b->inputs[0], sizeof(float));
     pp__launch_tensor(&l, b->inputs[1], sizeof(float));
     pp__launch_tensor(&l, b->output, sizeof(float));
-    return pp__launch_cover_pixels(&l, b->q.output);
+    return pp__launch_cover_line(&l, b->q.output);
 }
 
 static pp__op_cost cost(const pp__op_query *q, pp__pass pass) {

@@ -33,7 +33,7 @@ static pp_status forward(const pp__op_binding *b) {
     pp__launch_tensor(&l, b->inputs[0], sizeof(float));
     pp__launch_tensor(&l, b->inputs[1], sizeof(float));
     pp__launch_tensor(&l, b->output, sizeof(float));
-    return pp__launch_cover_pixels(&l, b->q.output);
+    return pp__launch_cover_line(&l, b->q.output);
 }
 
 static pp_status backward(const pp__op_binding *b) {
@@ -41,8 +41,8 @@ static pp_status backward(const pp__op_binding *b) {
 }
 
 static pp__op_cost cost(const pp__op_query *q, pp__pass pass) {
-    return pass == PP__PASS_FORWARD ? pp__cost_per_elem(q->output, 2, 3)
-                                    : pp__cost_per_elem(q->output, 1, 2);
+    if (pass == PP__PASS_FORWARD) return pp__cost_per_elem(q->output, 2, 3);
+    return pp__cost_with_stored(pp__cost_per_elem(q->output, 1, 2), q, 0);
 }
 
 const pp__op pp__op_add_relu = {

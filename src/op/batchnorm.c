@@ -6,6 +6,7 @@
  * same to the bit. */
 #include "op/batchnorm.h"
 
+#include "op/cost.h"
 #include "op/elementwise.h"
 #include "op/params.h"
 #include "profile/profile.h"
@@ -50,43 +51,95 @@ size_t pp__batchnorm_save(const pp__op_query *q, pp__save saves[PP__OP_SAVES], b
     return relu ? 3 : 2;
 }
 
-static uint32_t split_count(const pp__op_query *q) {
-    return pp__divide_up((uint32_t)pp__shape_pixels(q->output),
-                         pp__profile_u32(q->profile, "batchnorm.split_pixels"));
+/* How the passes see a tensor: rows of `width` channels, whole pixels of which `fold` make a row;
+ * and in how many splits of `split_rows` rows they sum it up. */
+typedef struct layout {
+    uint32_t rows, width, fold;
+    uint32_t split_rows, split_count;
+} layout;
+
+/* Pixels of few channels are folded into rows as wide as a work-item's share, where whole octets
+ * allow it. */
+static uint32_t choose_fold(const pp__op_query *q, uint32_t pixels) {
+    uint32_t channels = q->output.c, most = 8 * pp__profile_u32(q->profile, "common.octets");
+    uint32_t fold = channels % 8 ? 1 : most / channels;
+    while (fold > 1 && pixels % fold) fold--;
+    return fold ? fold : 1;
 }
 
-/* Two partial sums per split and channel; in backward two means per channel in front of them.
- * Inference puts its statistics there. */
+/* A split is at least batchnorm.split_octets of a work-item's, and there are at most
+ * batchnorm.splits. */
+static layout lay_out(const pp__op_query *q) {
+    uint32_t pixels = (uint32_t)pp__shape_pixels(q->output);
+    layout l = {.fold = choose_fold(q, pixels)};
+    l.rows = pixels / l.fold;
+    l.width = q->output.c * l.fold;
+    uint32_t octets = pp__divide_up(l.width, 8),
+             across = pp__profile_u32(q->profile, "common.octets");
+    if (across > octets) across = octets;
+    uint32_t least = pp__divide_up(pp__profile_u32(q->profile, "batchnorm.split_octets"), across);
+    l.split_rows = pp__divide_up(l.rows, pp__profile_u32(q->profile, "batchnorm.splits"));
+    if (l.split_rows < least) l.split_rows = least;
+    l.split_count = pp__divide_up(l.rows, l.split_rows);
+    return l;
+}
+
+/* Backward has two totals per channel and two partial sums per split and channel. Forward keeps the
+ * moments there that do not come with x; inference its statistics. */
 size_t pp__batchnorm_workspace(const pp__op_query *q, pp__pass pass) {
-    size_t partial = 2 * split_count(q) * channel_bytes(q), channels = 2 * channel_bytes(q);
-    if (pass == PP__PASS_FORWARD) return partial > channels ? partial : channels;
-    return channels + partial;
+    size_t splits = lay_out(q).split_count, channels = 2 * channel_bytes(q);
+    if (pass != PP__PASS_FORWARD) return channels + 2 * splits * channel_bytes(q);
+    size_t moments = q->input_moments ? 0 : PP__OP_MOMENTS * splits * channel_bytes(q);
+    return moments > channels ? moments : channels;
+}
+
+static bool combines(const pp__op_query *q) {
+    return pp__profile_u32(q->profile, "batchnorm.combine") != 0;
 }
 
 static pp_status cover_channels(pp__launch *l, uint32_t channels) {
     return pp__launch_cover(l, pp__divide_up(channels, 8), 1, 1);
 }
 
-static pp_status record_batch_statistics(const pp__op_binding *b, pp__ref statistics) {
-    const pp_batchnorm_params *p = b->q.params;
-    uint32_t pixels = (uint32_t)pp__shape_pixels(b->q.output), channels = b->q.output.c;
+/* Appends channels, rows, width; each work-item has one octet group of one split. */
+static pp_status cover_splits(pp__launch *l, const pp__op_binding *b, const layout *at) {
+    pp__launch_define(l, "COMMON_WHOLE", at->width % 8 == 0);
+    pp__launch_u32(l, at->split_rows);
+    pp__launch_u32(l, b->q.output.c);
+    pp__launch_u32(l, at->rows);
+    pp__launch_u32(l, at->width);
+    return pp__launch_cover(l, pp__octet_groups(b->q.profile, at->width), at->split_count, 1);
+}
+
+static pp_status record_moments(const pp__op_binding *b, const layout *at) {
     pp__launch l;
     pp__launch_begin(&l, b->stream, "op/batchnorm", "batchnorm_moments");
     pp__launch_tensor(&l, b->inputs[0], sizeof(float));
     pp__launch_tensor(&l, b->workspace, sizeof(float));
-    pp__launch_u32(&l, pixels);
-    pp__launch_u32(&l, channels);
-    PP_TRY(pp__launch_cover(&l, pp__divide_up(channels, 8), split_count(&b->q), 1));
+    return cover_splits(&l, b, at);
+}
+
+static pp__ref moments_of(const pp__op_binding *b) {
+    return b->q.input_moments ? b->input_moments : b->workspace;
+}
+static uint32_t moment_splits(const pp__op_query *q, const layout *at) {
+    return q->input_moments ? q->input_moments : at->split_count;
+}
+
+static pp_status record_statistics(const pp__op_binding *b, const layout *at) {
+    const pp_batchnorm_params *p = b->q.params;
+    pp__launch l;
     pp__launch_begin(&l, b->stream, "op/batchnorm", "batchnorm_statistics");
-    pp__launch_tensor(&l, b->workspace, sizeof(float));
-    pp__launch_tensor(&l, statistics, sizeof(float));
+    pp__launch_tensor(&l, moments_of(b), sizeof(float));
+    pp__launch_tensor(&l, b->auxiliary[PP__BATCHNORM_STATISTICS], sizeof(float));
     pp__launch_tensor(&l, b->parameters[2], sizeof(float));
     pp__launch_tensor(&l, b->parameters[3], sizeof(float));
-    pp__launch_u32(&l, pixels);
-    pp__launch_u32(&l, channels);
+    pp__launch_u32(&l, moment_splits(&b->q, at));
+    pp__launch_u32(&l, at->rows * at->fold);
+    pp__launch_u32(&l, b->q.output.c);
     pp__launch_f32(&l, p->epsilon);
     pp__launch_f32(&l, p->momentum);
-    return cover_channels(&l, channels);
+    return cover_channels(&l, b->q.output.c);
 }
 
 static pp_status record_running_statistics(const pp__op_binding *b, pp__ref statistics) {
@@ -101,24 +154,44 @@ static pp_status record_running_statistics(const pp__op_binding *b, pp__ref stat
     return cover_channels(&l, b->q.output.c);
 }
 
-pp_status pp__batchnorm_forward(const pp__op_binding *b, bool relu) {
-    const pp__stored *stored = b->q.training ? b->q.stored[PP__BATCHNORM_XHAT] : NULL;
-    pp__ref statistics = stored ? b->auxiliary[PP__BATCHNORM_STATISTICS] : b->workspace;
-    PP_TRY(stored ? record_batch_statistics(b, statistics)
-                  : record_running_statistics(b, statistics));
-    bool encodes = stored && !stored->coding.codec->stores_itself;
+/* The last pass, behind statistics that are there, or that it makes (`combine`). */
+static pp_status record_normalise(const pp__op_binding *b, const layout *at, pp__ref statistics,
+                                  const pp__stored *encoded, bool combine, bool relu) {
+    const pp_batchnorm_params *p = b->q.params;
+    pp__ref none = {0};
     pp__launch l;
     pp__launch_begin(&l, b->stream, "op/batchnorm", "batchnorm_forward");
-    if (encodes) pp__stored_prefix(stored, &l);
+    if (encoded) pp__stored_prefix(encoded, &l);
     pp__launch_define(&l, "STORED_RELU", relu);
-    pp__launch_define(&l, "BATCHNORM_ENCODE", encodes);
+    pp__launch_define(&l, "BATCHNORM_ENCODE", encoded != NULL);
     pp__launch_tensor(&l, b->inputs[0], sizeof(float));
-    pp__launch_tensor(&l, statistics, sizeof(float));
+    pp__launch_tensor(&l, combine ? moments_of(b) : none, sizeof(float));
     pp__launch_tensor(&l, b->parameters[0], sizeof(float));
     pp__launch_tensor(&l, b->parameters[1], sizeof(float));
+    pp__launch_tensor(&l, statistics, sizeof(float));
+    pp__launch_tensor(&l, combine ? b->parameters[2] : none, sizeof(float));
+    pp__launch_tensor(&l, combine ? b->parameters[3] : none, sizeof(float));
     pp__launch_tensor(&l, b->output, sizeof(float));
-    pp__launch_tensor(&l, encodes ? stored->code : (pp__ref){0}, 1);
-    return pp__launch_cover_pixels(&l, b->q.output);
+    pp__launch_tensor(&l, encoded ? encoded->code : none, 1);
+    pp__launch_u32(&l, combine ? moment_splits(&b->q, at) : 0);
+    pp__launch_f32(&l, p->epsilon);
+    pp__launch_f32(&l, p->momentum);
+    pp__launch_u32(&l, b->q.output.c);
+    return pp__launch_cover_octets(&l, at->rows, at->width);
+}
+
+pp_status pp__batchnorm_forward(const pp__op_binding *b, bool relu) {
+    const pp__stored *stored = b->q.training ? b->q.stored[PP__BATCHNORM_XHAT] : NULL;
+    layout at = lay_out(&b->q);
+    if (!stored) {
+        PP_TRY(record_running_statistics(b, b->workspace));
+        return record_normalise(b, &at, b->workspace, NULL, false, relu);
+    }
+    if (!b->q.input_moments) PP_TRY(record_moments(b, &at));
+    if (!combines(&b->q)) PP_TRY(record_statistics(b, &at));
+    return record_normalise(b, &at, b->auxiliary[PP__BATCHNORM_STATISTICS],
+                            stored->coding.codec->stores_itself ? NULL : stored, combines(&b->q),
+                            relu);
 }
 
 /* The bit plane, where the mask is no view of x-hat's code. */
@@ -139,42 +212,58 @@ static void begin_backward(pp__launch *l, const pp__op_binding *b, bool relu, co
     pp__launch_tensor(l, mask, 1);
 }
 
-pp_status pp__batchnorm_backward(const pp__op_binding *b, bool relu) {
-    uint32_t pixels = (uint32_t)pp__shape_pixels(b->q.output), channels = b->q.output.c;
-    pp__ref means = b->workspace, partial = b->workspace;
-    partial.offset_bytes += 2 * channel_bytes(&b->q);
+static pp_status record_totals(const pp__op_binding *b, const layout *at, pp__ref partial,
+                               pp__ref totals) {
     pp__launch l;
-    begin_backward(&l, b, relu, "batchnorm_backward_sums");
-    pp__launch_tensor(&l, partial, sizeof(float));
-    pp__launch_u32(&l, pixels);
-    pp__launch_u32(&l, channels);
-    PP_TRY(pp__launch_cover(&l, pp__divide_up(channels, 8), split_count(&b->q), 1));
-
     pp__launch_begin(&l, b->stream, "op/batchnorm", "batchnorm_backward_parameters");
     pp__launch_define(&l, "BATCHNORM_ADD_PARAMETERS", b->parameter_gradients_add);
     pp__launch_tensor(&l, partial, sizeof(float));
     pp__launch_tensor(&l, b->parameter_gradients[0], sizeof(float));
     pp__launch_tensor(&l, b->parameter_gradients[1], sizeof(float));
-    pp__launch_tensor(&l, means, sizeof(float));
-    pp__launch_u32(&l, pixels);
-    pp__launch_u32(&l, channels);
-    PP_TRY(cover_channels(&l, channels));
-
-    if (!b->q.input_gradient[0]) return PP_OK;
-    begin_backward(&l, b, relu, "batchnorm_backward");
-    pp__launch_define(&l, "BATCHNORM_ADD", b->input_gradient_adds[0]);
-    pp__launch_tensor(&l, means, sizeof(float));
-    pp__launch_tensor(&l, b->input_gradients[0], sizeof(float));
-    return pp__launch_cover_pixels(&l, b->q.output);
+    pp__launch_tensor(&l, totals, sizeof(float));
+    pp__launch_u32(&l, at->split_count);
+    pp__launch_u32(&l, b->q.output.c);
+    return cover_channels(&l, b->q.output.c);
 }
 
-/* Forward reads x three times and writes y; backward reads dy and the code twice and writes dx. */
+pp_status pp__batchnorm_backward(const pp__op_binding *b, bool relu) {
+    layout at = lay_out(&b->q);
+    pp__ref totals = b->workspace, partial = b->workspace;
+    partial.offset_bytes += 2 * channel_bytes(&b->q);
+    pp__launch l;
+    begin_backward(&l, b, relu, "batchnorm_backward_sums");
+    pp__launch_tensor(&l, partial, sizeof(float));
+    PP_TRY(cover_splits(&l, b, &at));
+
+    bool combine = combines(&b->q) && b->q.input_gradient[0];
+    if (!combine) PP_TRY(record_totals(b, &at, partial, totals));
+    if (!b->q.input_gradient[0]) return PP_OK;
+    begin_backward(&l, b, relu, "batchnorm_backward");
+    pp__launch_define(&l, "BATCHNORM_COMBINE", combine);
+    pp__launch_define(&l, "BATCHNORM_ADD", b->input_gradient_adds[0]);
+    pp__launch_define(&l, "BATCHNORM_ADD_PARAMETERS", b->parameter_gradients_add);
+    pp__launch_tensor(&l, combine ? partial : totals, sizeof(float));
+    pp__launch_tensor(&l, b->input_gradients[0], sizeof(float));
+    pp__launch_tensor(&l, b->parameter_gradients[0], sizeof(float));
+    pp__launch_tensor(&l, b->parameter_gradients[1], sizeof(float));
+    pp__launch_u32(&l, at.split_count);
+    pp__launch_u32(&l, b->q.output.c);
+    return pp__launch_cover_octets(&l, at.rows, at.width);
+}
+
+/* Forward reads x and writes y and the code; backward reads dy and the code, writes dx. That the
+ * kernels come by some of them twice is theirs to answer for. */
 pp__op_cost pp__batchnorm_cost(const pp__op_query *q, pp__pass pass) {
     double bytes = (double)pp__shape_bytes(q->output), elems = bytes / sizeof(float);
-    if (pass == PP__PASS_FORWARD) return (pp__op_cost){8 * elems, 4 * bytes};
-    const pp__stored *stored = q->stored[PP__BATCHNORM_XHAT];
-    double code = stored ? (double)pp__coding_bytes(&stored->coding, stored->shape) : bytes;
-    return (pp__op_cost){10 * elems, 3 * bytes + 2 * code};
+    const pp__stored *stored = q->stored[PP__BATCHNORM_XHAT], *mask = q->stored[PP__BATCHNORM_MASK];
+    double code = pp__cost_stored(q, PP__BATCHNORM_XHAT);
+    if (pass == PP__PASS_FORWARD) {
+        bool encodes = stored && !stored->coding.codec->stores_itself;
+        return (pp__op_cost){.flops = 8 * elems, .bytes = 2 * bytes + (encodes ? code : 0)};
+    }
+    if (mask && mask->subject != PP__SUBJECT_NORMALISED)
+        code += pp__cost_stored(q, PP__BATCHNORM_MASK);
+    return (pp__op_cost){.flops = 10 * elems, .bytes = 2 * bytes + code};
 }
 
 static size_t save(const pp__op_query *q, pp__save saves[PP__OP_SAVES]) {

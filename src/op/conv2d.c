@@ -7,12 +7,14 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "op/cost.h"
 #include "op/params.h"
 #include "util/size.h"
 
-/* Output extent of one axis; 0 when the window does not fit. */
-static uint32_t output_extent(uint32_t in, uint32_t window, uint32_t stride, uint32_t pad,
-                              uint32_t dilation) {
+enum { MOMENT_PIXELS = 64 }; /* fewest outputs of a split of the moments, on average */
+
+uint32_t pp__conv2d_output_extent(uint32_t in, uint32_t window, uint32_t stride, uint32_t pad,
+                                  uint32_t dilation) {
     uint64_t span = (uint64_t)dilation * (window - 1) + 1, padded = in + 2 * (uint64_t)pad;
     return span > padded ? 0 : (uint32_t)((padded - span) / stride + 1);
 }
@@ -44,8 +46,8 @@ static pp_status infer(pp_engine *engine, const char *node, const void *params,
     const pp_conv2d_params *p = params;
     const pp__shape in = inputs[0];
     PP_TRY(check_params(engine, node, p, in));
-    uint32_t oh = output_extent(in.h, p->kernel_h, p->stride_h, p->pad_h, p->dilation_h);
-    uint32_t ow = output_extent(in.w, p->kernel_w, p->stride_w, p->pad_w, p->dilation_w);
+    uint32_t oh = pp__conv2d_output_extent(in.h, p->kernel_h, p->stride_h, p->pad_h, p->dilation_h);
+    uint32_t ow = pp__conv2d_output_extent(in.w, p->kernel_w, p->stride_w, p->pad_w, p->dilation_w);
     if (!oh || !ow) {
         char text[PP__SHAPE_TEXT];
         pp__shape_print(in, text);
@@ -90,51 +92,83 @@ static pp__conv2d_geometry geometry_of(const pp__op_query *q) {
                                  p->pad_w,    p->dilation_h, p->dilation_w, p->groups};
 }
 
+static pp__conv2d_job job_of(const pp__op_binding *b, pp__pass pass) {
+    return pp__conv2d_job_of(b, pass, geometry_of(&b->q));
+}
+
 static size_t workspace(const pp__op_query *q, pp__pass pass) {
+    const pp__op_binding b = {.q = *q};
+    const pp__conv2d_job job = job_of(&b, pass);
+    return pp__conv2d_pass_bytes(&job, q->profile);
+}
+
+/* Where they take little memory beside the output. */
+static uint32_t moments(const pp__op_query *q) {
     pp__conv2d_geometry g = geometry_of(q);
-    if (pass == PP__PASS_BACKWARD_PARAMETERS)
-        return pp__conv2d_stored_bytes(&g, q->stored[0], q->profile);
-    return pass == PP__PASS_BACKWARD ? pp__conv2d_transposed_bytes(&g) : 0;
+    uint32_t splits = pp__conv2d_pass_splits(&g, q->profile);
+    return splits <= pp__shape_pixels(q->output) / MOMENT_PIXELS ? splits : 0;
+}
+
+static pp_status self_test(const pp__op_binding *b, pp__pass pass) {
+    const pp__conv2d_job job = job_of(b, pass);
+    return pp__conv2d_self_test(b->stream, &job);
 }
 
 static pp_status forward(const pp__op_binding *b) {
-    pp__conv2d_geometry g = geometry_of(&b->q);
-    return pp__conv2d_forward(b->stream, &g, b->inputs[0], b->parameters[0], b->parameters[1],
-                              b->output);
+    const pp__conv2d_job job = job_of(b, PP__PASS_FORWARD);
+    return pp__conv2d_pass(b->stream, &job);
 }
 
 static pp_status backward_parameters(const pp__op_binding *b) {
     const pp_conv2d_params *p = b->q.params;
-    pp__conv2d_geometry g = geometry_of(&b->q);
-    PP_TRY(pp__conv2d_backward_weight_stored(b->stream, &g, b->q.stored[0], b->output_gradient,
-                                             b->parameter_gradients[0], b->parameter_gradients_add,
-                                             b->workspace));
+    const pp__conv2d_job job = job_of(b, PP__PASS_BACKWARD_PARAMETERS);
+    PP_TRY(pp__conv2d_pass(b->stream, &job));
     if (!p->bias) return PP_OK;
-    return pp__conv2d_backward_bias(b->stream, g.n * g.oh * g.ow, g.k, b->output_gradient,
-                                    b->parameter_gradients[1], b->parameter_gradients_add);
+    return pp__conv2d_backward_bias(b->stream, job.g.n * job.g.oh * job.g.ow, job.g.k, job.dy,
+                                    b->parameter_gradients[1], job.adds);
 }
 
 static pp_status backward(const pp__op_binding *b) {
-    pp__conv2d_geometry g = geometry_of(&b->q);
-    return pp__conv2d_backward_input(b->stream, &g, b->parameters[0], b->output_gradient,
-                                     b->input_gradients[0], b->input_gradient_adds[0],
-                                     b->workspace);
+    const pp__conv2d_job job = job_of(b, PP__PASS_BACKWARD);
+    return pp__conv2d_pass(b->stream, &job);
 }
 
-/* Multiply-adds count twice. A pooled map shrinks the weight gradient's sum over pixels by its
- * block, and adds one sum of dy per tap. */
+/* Pairs of an output position and a tap of one axis that meet a value, not padding. */
+static double tap_count(uint32_t in, uint32_t out, uint32_t window, uint32_t stride, uint32_t pad,
+                        uint32_t dilation) {
+    double count = 0;
+    for (uint32_t r = 0; r < window; r++) {
+        /* Output o reads input o * stride - before. */
+        const int64_t before = (int64_t)pad - (int64_t)r * dilation;
+        const int64_t end = (int64_t)in + before; /* o * stride lies in [before, end) */
+        const int64_t first = before > 0 ? (before + stride - 1) / stride : 0;
+        const int64_t stop = end > 0 ? (end + stride - 1) / stride : 0;
+        const int64_t last = stop < out ? stop : out;
+        if (last > first) count += (double)(last - first);
+    }
+    return count;
+}
+
+/* Multiply-adds count twice, those with padding not at all; all three passes have the same
+ * products. A pooled map shrinks the weight gradient's sum over pixels by its block, and adds one
+ * sum of dy per tap. */
 static pp__op_cost cost(const pp__op_query *q, pp__pass pass) {
     pp__conv2d_geometry g = geometry_of(q);
     double x = (double)pp__shape_bytes(q->inputs[0]), y = (double)pp__shape_bytes(q->output);
-    double w = (double)pp__conv2d_transposed_bytes(&g), dy_elems = y / sizeof(float);
-    double flops = 2 * dy_elems * g.r * g.s * (g.c / g.groups);
-    if (pass == PP__PASS_BACKWARD_PARAMETERS && q->stored[0] &&
-        q->stored[0]->coding.codec->pooled) {
-        uint32_t window = q->stored[0]->coding.window;
-        double blocks = (double)g.n * pp__divide_up(g.h, window) * pp__divide_up(g.w, window);
-        flops = 2 * blocks * g.k * g.r * g.s * (g.c / g.groups) + dy_elems * g.r * g.s;
+    double w = (double)g.r * g.s * (g.c / g.groups) * g.k * sizeof(float);
+    double taps = tap_count(g.h, g.oh, g.r, g.stride_h, g.pad_h, g.dilation_h) *
+                  tap_count(g.w, g.ow, g.s, g.stride_w, g.pad_w, g.dilation_w) * g.n;
+    double flops = 2 * taps * (g.c / g.groups) * g.k;
+    if (pass == PP__PASS_BACKWARD_PARAMETERS && q->stored[0]) {
+        const pp__coding *coding = &q->stored[0]->coding;
+        x = pp__cost_stored(q, 0);
+        if (coding->codec->pooled) {
+            double blocks = (double)g.n * pp__divide_up(g.h, coding->window) *
+                            pp__divide_up(g.w, coding->window);
+            flops = 2 * blocks * g.k * g.r * g.s * (g.c / g.groups) + taps * g.k;
+        }
     }
-    return (pp__op_cost){flops, x + y + w};
+    return (pp__op_cost){.flops = flops, .bytes = x + y + w, .is_product = true};
 }
 
 const pp__op pp__op_conv2d = {
@@ -144,6 +178,8 @@ const pp__op pp__op_conv2d = {
     .infer = infer,
     .save = save,
     .workspace = workspace,
+    .moments = moments,
+    .self_test = self_test,
     .forward = forward,
     .backward_parameters = backward_parameters,
     .backward = backward,

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "op/conv2d.h"
+#include "op/cost.h"
 #include "op/params.h"
 
 static pp_status infer(pp_engine *engine, const char *node, const void *params,
@@ -62,42 +63,49 @@ static pp__conv2d_geometry image_geometry(const pp__op_query *q) {
         q->inputs[0].n, 1, 1, features_of(q), 1, 1, q->output.c, 1, 1, 1, 1, 0, 0, 1, 1, 1};
 }
 
+static pp__conv2d_job job_of(const pp__op_binding *b, pp__pass pass) {
+    return pp__conv2d_job_of(
+        b, pass,
+        pass == PP__PASS_BACKWARD_PARAMETERS ? image_geometry(&b->q) : row_geometry(&b->q));
+}
+
 static size_t workspace(const pp__op_query *q, pp__pass pass) {
-    pp__conv2d_geometry g = image_geometry(q);
-    if (pass == PP__PASS_BACKWARD_PARAMETERS)
-        return pp__conv2d_stored_bytes(&g, q->stored[0], q->profile);
-    return pass == PP__PASS_BACKWARD ? pp__conv2d_transposed_bytes(&g) : 0;
+    const pp__op_binding b = {.q = *q};
+    const pp__conv2d_job job = job_of(&b, pass);
+    return pp__conv2d_pass_bytes(&job, q->profile);
+}
+
+static pp_status self_test(const pp__op_binding *b, pp__pass pass) {
+    const pp__conv2d_job job = job_of(b, pass);
+    return pp__conv2d_self_test(b->stream, &job);
 }
 
 static pp_status forward(const pp__op_binding *b) {
-    pp__conv2d_geometry g = row_geometry(&b->q);
-    return pp__conv2d_forward(b->stream, &g, b->inputs[0], b->parameters[0], b->parameters[1],
-                              b->output);
+    const pp__conv2d_job job = job_of(b, PP__PASS_FORWARD);
+    return pp__conv2d_pass(b->stream, &job);
 }
 
 static pp_status backward_parameters(const pp__op_binding *b) {
     const pp_dense_params *p = b->q.params;
-    pp__conv2d_geometry g = image_geometry(&b->q);
-    PP_TRY(pp__conv2d_backward_weight_stored(b->stream, &g, b->q.stored[0], b->output_gradient,
-                                             b->parameter_gradients[0], b->parameter_gradients_add,
-                                             b->workspace));
+    const pp__conv2d_job job = job_of(b, PP__PASS_BACKWARD_PARAMETERS);
+    PP_TRY(pp__conv2d_pass(b->stream, &job));
     if (!p->bias) return PP_OK;
-    return pp__conv2d_backward_bias(b->stream, g.n, g.k, b->output_gradient,
-                                    b->parameter_gradients[1], b->parameter_gradients_add);
+    return pp__conv2d_backward_bias(b->stream, job.g.n * job.g.oh * job.g.ow, job.g.k, job.dy,
+                                    b->parameter_gradients[1], job.adds);
 }
 
 static pp_status backward(const pp__op_binding *b) {
-    pp__conv2d_geometry g = row_geometry(&b->q);
-    return pp__conv2d_backward_input(b->stream, &g, b->parameters[0], b->output_gradient,
-                                     b->input_gradients[0], b->input_gradient_adds[0],
-                                     b->workspace);
+    const pp__conv2d_job job = job_of(b, PP__PASS_BACKWARD);
+    return pp__conv2d_pass(b->stream, &job);
 }
 
 static pp__op_cost cost(const pp__op_query *q, pp__pass pass) {
-    (void)pass;
     double in = (double)q->inputs[0].n * features_of(q), out = (double)q->inputs[0].n * q->output.c;
-    double weights = (double)features_of(q) * q->output.c;
-    return (pp__op_cost){2 * in * q->output.c, (in + out + weights) * sizeof(float)};
+    double weights = (double)features_of(q) * q->output.c, x = in * sizeof(float);
+    if (pass == PP__PASS_BACKWARD_PARAMETERS && q->stored[0]) x = pp__cost_stored(q, 0);
+    return (pp__op_cost){.flops = 2 * in * q->output.c,
+                         .bytes = x + (out + weights) * sizeof(float),
+                         .is_product = true};
 }
 
 const pp__op pp__op_dense = {
@@ -107,6 +115,7 @@ const pp__op pp__op_dense = {
     .infer = infer,
     .save = save,
     .workspace = workspace,
+    .self_test = self_test,
     .forward = forward,
     .backward_parameters = backward_parameters,
     .backward = backward,

@@ -19,6 +19,15 @@ static pp_status infer(pp_engine *engine, const char *node, const void *params,
     return PP_OK;
 }
 
+/* Appends the number of elements and covers groups of 32 of them. */
+static pp_status cover_groups(pp__launch *l, const pp__op_binding *b) {
+    uint32_t elems = (uint32_t)(pp__shape_pixels(b->q.output) * b->q.output.c);
+    uint32_t groups = pp__divide_up(elems, 32);
+    pp__launch_u32(l, elems);
+    return pp__launch_cover(l, pp__divide_up(groups, pp__profile_u32(b->q.profile, "common.chunk")),
+                            1, 1);
+}
+
 /* Appends node, probability, scale. */
 static void append_draw(pp__launch *l, const pp__op_binding *b) {
     const pp__dropout_params *p = b->q.params;
@@ -40,7 +49,7 @@ static pp_status forward(const pp__op_binding *b) {
     pp__launch_tensor(&l, b->scalars, sizeof(uint32_t));
     pp__launch_tensor(&l, y, sizeof(float));
     append_draw(&l, b);
-    return pp__launch_cover_pixels(&l, b->q.output);
+    return cover_groups(&l, b);
 }
 
 static pp_status backward(const pp__op_binding *b) {
@@ -52,7 +61,7 @@ static pp_status backward(const pp__op_binding *b) {
     pp__launch_tensor(&l, b->input_gradients[0], sizeof(float));
     append_draw(&l, b);
     pp__launch_u32(&l, b->input_gradient_adds[0]);
-    return pp__launch_cover_pixels(&l, b->q.output);
+    return cover_groups(&l, b);
 }
 
 /* The draw is whole-number work and is not counted. */

@@ -6,7 +6,6 @@
 #include "op/cost.h"
 #include "op/elementwise.h"
 #include "op/op.h"
-#include "util/size.h"
 
 static pp_status infer(pp_engine *engine, const char *node, const void *params,
                        const pp__shape *inputs, pp__op_shapes *shapes_out) {
@@ -27,7 +26,8 @@ static pp_status forward(const pp__op_binding *b) {
     pp__launch_u32(&l, area(&b->q));
     pp__launch_u32(&l, b->q.output.n);
     pp__launch_u32(&l, b->q.output.c);
-    return pp__launch_cover(&l, pp__divide_up(b->q.output.c, 8), b->q.output.n, 1);
+    pp__launch_define(&l, "COMMON_WHOLE", b->q.output.c % 8 == 0);
+    return pp__launch_cover(&l, pp__octet_groups(b->q.profile, b->q.output.c), b->q.output.n, 1);
 }
 
 static pp_status backward(const pp__op_binding *b) {

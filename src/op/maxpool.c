@@ -66,7 +66,8 @@ static pp__op_cost cost(const pp__op_query *q, pp__pass pass) {
     const pp_pool_params *p = q->params;
     pp__op_cost in = pp__cost_per_elem(q->inputs[0], 0, 1);
     pp__op_cost out = pp__cost_per_elem(q->output, (double)p->kernel_h * p->kernel_w, 1);
-    return (pp__op_cost){.flops = out.flops, .bytes = in.bytes + out.bytes};
+    out.bytes += in.bytes;
+    return pp__cost_with_stored(out, q, 0);
 }
 
 const pp__op pp__op_maxpool = {

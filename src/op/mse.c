@@ -47,9 +47,9 @@ static pp_status backward(const pp__op_binding *b) {
     pp__launch_tensor(&l, b->labels, sizeof(float));
     pp__launch_tensor(&l, b->scalars, sizeof(uint32_t));
     pp__launch_tensor(&l, b->input_gradients[0], sizeof(float));
-    pp__launch_u32(&l, x.h * x.w);
+    pp__launch_u32(&l, x.h * x.w * x.c);
     pp__launch_u32(&l, b->input_gradient_adds[0]);
-    return pp__launch_cover_pixels(&l, x);
+    return pp__launch_cover_line(&l, x);
 }
 
 static pp__op_cost cost(const pp__op_query *q, pp__pass pass) {

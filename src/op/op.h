@@ -17,7 +17,7 @@
 #include "tensor/tensor.h"
 #include "util/engine.h"
 
-enum { PP__OP_INPUTS = 2, PP__OP_PARAMETERS = 4, PP__OP_SAVES = 3 };
+enum { PP__OP_INPUTS = 2, PP__OP_PARAMETERS = 4, PP__OP_SAVES = 3, PP__OP_MOMENTS = 3 };
 
 typedef enum pp__init { PP__INIT_ZERO, PP__INIT_ONE, PP__INIT_NORMAL } pp__init;
 
@@ -68,6 +68,7 @@ typedef struct pp__op_query {
     pp__shape output;
     bool training;
     bool input_gradient[PP__OP_INPUTS]; /* false: nobody wants it (the network's input) */
+    uint32_t input_moments; /* splits of the partial moments that come with input 0; 0: none */
     /* Coding, subject and shape of each save; refs only when bound. */
     const pp__stored *stored[PP__OP_SAVES];
 } pp__op_query;
@@ -81,6 +82,9 @@ typedef struct pp__op_binding {
     pp__ref parameters[PP__OP_PARAMETERS];
     /* Forward: where AUXILIARY save i and OUTPUT x-hat codes are written. */
     pp__ref auxiliary[PP__OP_SAVES];
+    /* Forward: partial moments, float32 [splits][count, mean, sum of squared deviations][c], of
+     * input 0 (q.input_moments of them) and of the output. Empty: none, none wanted. */
+    pp__ref input_moments, output_moments;
     pp__ref output_gradient; /* backward */
     pp__ref input_gradients[PP__OP_INPUTS];
     bool input_gradient_adds[PP__OP_INPUTS]; /* add to what is there; otherwise overwrite */
@@ -94,8 +98,10 @@ typedef struct pp__op_binding {
     uint32_t node_number;
 } pp__op_binding;
 
+/* What pp_plan_step_info (plan.h) says of a pass; the profile is not asked. */
 typedef struct pp__op_cost {
     double flops, bytes;
+    bool is_product;
 } pp__op_cost;
 
 typedef enum pp__op_trait {
@@ -130,6 +136,13 @@ typedef struct pp__op {
     size_t (*save)(const pp__op_query *q, pp__save saves[PP__OP_SAVES]);
     /* Bytes of scratch for one pass. NULL: none. */
     size_t (*workspace)(const pp__op_query *q, pp__pass pass);
+    /* Splits of the partial moments that forward writes beside its output when a normalising
+     * operator reads it. NULL or 0: it writes none. */
+    uint32_t (*moments)(const pp__op_query *q);
+    /* Compares what a pass would be recorded with against plain twins (device/self_test.h), before
+     * `forward` and the others. `b` has no memory: refs of parameters and moments say only that
+     * there are some. NULL: there are only plain kernels. */
+    pp_status (*self_test)(const pp__op_binding *b, pp__pass pass);
     pp_status (*forward)(const pp__op_binding *b);
     /* Parameter gradients alone, as a step of its own in front of `backward`. NULL: `backward`
      * writes them. */

@@ -25,7 +25,7 @@ static pp_status forward(const pp__op_binding *b) {
     pp__launch_begin(&l, b->stream, "op/relu", "relu_forward");
     pp__launch_tensor(&l, b->inputs[0], sizeof(float));
     pp__launch_tensor(&l, b->output, sizeof(float));
-    return pp__launch_cover_pixels(&l, b->q.output);
+    return pp__launch_cover_line(&l, b->q.output);
 }
 
 pp_status pp__relu_backward(const pp__op_binding *b, const pp__stored *mask) {
@@ -44,8 +44,8 @@ static pp_status backward(const pp__op_binding *b) {
 }
 
 static pp__op_cost cost(const pp__op_query *q, pp__pass pass) {
-    (void)pass; /* x -> y and dy -> dx are alike */
-    return pp__cost_per_elem(q->output, 1, 2);
+    pp__op_cost both = pp__cost_per_elem(q->output, 1, 2); /* x -> y and dy -> dx are alike */
+    return pass == PP__PASS_FORWARD ? both : pp__cost_with_stored(both, q, 0);
 }
 
 const pp__op pp__op_relu = {

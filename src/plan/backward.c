@@ -3,15 +3,28 @@
  * Nodes are taken in reverse. The first reader of a value that comes by overwrites the value's
  * gradient, later ones add to it, so nothing is ever filled with zeros. Where an operator passes
  * its gradient on unchanged (add), its inputs' gradients *are* that buffer; a shared buffer is
- * copied only before somebody adds to it while another value's gradient still lies there. */
+ * copied only before somebody adds to it while another value's gradient still lies there.
+ *
+ * A parameter's gradient waits for its update until there are enough of them for one launch. What
+ * waits is bounded by the profile and by a small share of what a step holds anyway, so it costs
+ * next to no memory: the gradients of small layers wait for one another, those of large ones for
+ * nobody. */
 #include "plan/plan.h"
+
+#include "profile/profile.h"
+#include "util/size.h"
 
 typedef struct backward_pass {
     pp_plan *plan;
     uint32_t *gradient; /* per node: the buffer of its output's gradient, or PP__NONE so far */
     uint32_t *sharers;  /* per buffer: values whose pending gradient lies there */
     size_t sharer_capacity;
+    uint32_t waiting_last, waiting_first; /* the nodes whose updates wait; last PP__NONE: none */
+    size_t waiting_bytes, most_waiting_bytes;
 } backward_pass;
+
+/* Gradients may wait as long as they are less than one part in so many of what is live. */
+enum { WAITING_SHARE = 128 };
 
 static pp_status new_gradient(backward_pass *b, uint32_t node, uint32_t *buffer_out) {
     pp_plan *plan = b->plan;
@@ -185,19 +198,50 @@ static pp_status add_backward_step(backward_pass *b, uint32_t number, uint32_t o
     return node->op->backward_parameters ? PP_OK : place_parameter_gradients(plan, node, now);
 }
 
-static pp_status add_update_step(pp_plan *plan, uint32_t number) {
-    const pp__plan_node *node = &plan->nodes[number];
-    /* Nodes that the loss does not depend on have trainable parameters, but no gradients. */
-    bool any = false;
-    for (uint32_t p = 0; p < node->parameter_count; p++)
-        any |= plan->parameters[node->first_parameter + p].gradient != PP__NONE;
-    if (!any) return PP_OK;
+/* Parameters, moments and saved values all live when backward begins. */
+static size_t most_waiting_bytes(const pp_plan *plan) {
+    if (plan->updates_at_end) return SIZE_MAX;
+    size_t kept = 0, most = pp__profile_bytes(plan->profile, "update.wait_bytes");
+    for (size_t i = 0; i < plan->buffer_count; i++) {
+        const pp__plan_buffer *b = &plan->buffers[i];
+        if (b->memory_class == PP_MEMORY_PARAMETERS || b->memory_class == PP_MEMORY_OPTIMIZER ||
+            b->memory_class == PP_MEMORY_SAVED || b->saved != PP__NONE)
+            kept += b->bytes;
+    }
+    return kept / WAITING_SHARE < most ? kept / WAITING_SHARE : most;
+}
+
+/* One step for all that waits. */
+static pp_status add_update_step(backward_pass *b) {
+    pp_plan *plan = b->plan;
+    if (b->waiting_last == PP__NONE) return PP_OK;
+    const uint32_t first = b->waiting_first, last = b->waiting_last;
     pp__plan_step *step;
-    PP_TRY(pp__plan_add_step(plan, PP__STEP_UPDATE, number, "update", &step));
-    for (uint32_t p = 0; p < node->parameter_count; p++)
-        pp__plan_touch(plan, plan->parameters[node->first_parameter + p].gradient,
-                       plan->step_count - 1);
+    PP_TRY(pp__plan_add_step(plan, PP__STEP_UPDATE, first, first == last ? "update" : "updates",
+                             &step));
+    step->index = last;
+    const pp__plan_node *end = &plan->nodes[last];
+    for (uint32_t p = plan->nodes[first].first_parameter;
+         p < end->first_parameter + end->parameter_count; p++)
+        pp__plan_touch(plan, plan->parameters[p].gradient, plan->step_count - 1);
+    b->waiting_last = PP__NONE;
+    b->waiting_bytes = 0;
     return PP_OK;
+}
+
+static pp_status await_update(backward_pass *b, uint32_t number) {
+    const pp_plan *plan = b->plan;
+    const pp__plan_node *node = &plan->nodes[number];
+    size_t bytes = 0;
+    for (uint32_t p = 0; p < node->parameter_count; p++) {
+        const pp__plan_parameter *parameter = &plan->parameters[node->first_parameter + p];
+        if (parameter->gradient != PP__NONE) bytes += parameter->elems * sizeof(float);
+    }
+    if (!bytes) return PP_OK;
+    if (b->waiting_last == PP__NONE) b->waiting_last = number;
+    b->waiting_first = number;
+    b->waiting_bytes += bytes;
+    return b->waiting_bytes < b->most_waiting_bytes ? PP_OK : add_update_step(b);
 }
 
 static pp_status add_node_steps(backward_pass *b, uint32_t number) {
@@ -216,30 +260,52 @@ static pp_status add_node_steps(backward_pass *b, uint32_t number) {
         PP_TRY(add_backward_step(b, number, output_gradient));
     }
     if (!is_loss) b->sharers[output_gradient]--;
-    return plan->updates_at_end ? PP_OK : add_update_step(plan, number);
+    return await_update(b, number);
 }
 
-static pp_status add_final_updates(pp_plan *plan) {
+size_t pp__plan_square_count(const pp_plan *plan, const pp_profile *profile) {
+    const uint32_t block = pp__profile_u32(profile, "update.block");
+    size_t count = 0;
+    for (size_t p = 0; p < plan->parameter_count; p++)
+        if (plan->parameters[p].gradient != PP__NONE)
+            count += pp__divide_up((uint32_t)plan->parameters[p].elems, block);
+    return count;
+}
+
+static pp_status add_final_updates(backward_pass *b) {
+    pp_plan *plan = b->plan;
     if (plan->optimizer.clip_norm > 0) {
         pp__plan_step *step;
         PP_TRY(pp__plan_add_step(plan, PP__STEP_CLIP, plan->loss_node, "gradient norm", &step));
-        size_t now = plan->step_count - 1, bytes = plan->parameter_count * sizeof(float);
+        size_t now = plan->step_count - 1,
+               bytes = pp__plan_square_count(plan, plan->profile) * sizeof(float);
         PP_TRY(pp__plan_add_buffer(plan, "gradient norm", "workspace", PP_MEMORY_WORKSPACE, bytes,
                                    bytes, &plan->steps[now].workspace));
         pp__plan_touch(plan, plan->steps[now].workspace, now);
     }
-    for (uint32_t i = (uint32_t)plan->node_count; i-- > 0;) PP_TRY(add_update_step(plan, i));
+    PP_TRY(add_update_step(b));
     /* Gradients that outlive their step do so to the very end, where applications may read them. */
     for (size_t p = 0; p < plan->parameter_count; p++)
         pp__plan_touch(plan, plan->parameters[p].gradient, plan->step_count - 1);
     return PP_OK;
 }
 
+static pp_status add_update_table(pp_plan *plan) {
+    size_t rows = 0;
+    for (size_t p = 0; p < plan->parameter_count; p++)
+        rows += plan->parameters[p].gradient != PP__NONE;
+    if (!rows) return PP_OK;
+    const size_t bytes = rows * PP__UPDATE_ROW_WORDS * sizeof(uint32_t);
+    return pp__plan_add_buffer(plan, "update table", NULL, PP_MEMORY_STAGING, bytes, bytes,
+                               &plan->update_table);
+}
+
 pp_status pp__plan_backward(pp_plan *plan) {
     if (plan->loss_node == PP__NONE)
         return pp__fail(plan->engine, PP_ERROR_INVALID_ARGUMENT,
                         "plan: the graph has no loss; add one, or plan for inference");
-    backward_pass b = {.plan = plan};
+    backward_pass b = {
+        .plan = plan, .waiting_last = PP__NONE, .most_waiting_bytes = most_waiting_bytes(plan)};
     pp_status status = PP_OK;
     PP_TRY_GOTO(status,
                 pp__allocate(plan->engine, plan->node_count, sizeof *b.gradient, &b.gradient),
@@ -251,7 +317,8 @@ pp_status pp__plan_backward(pp_plan *plan) {
                 done);
     for (uint32_t i = (uint32_t)plan->node_count; i-- > 0;)
         PP_TRY_GOTO(status, add_node_steps(&b, i), done);
-    if (plan->updates_at_end) PP_TRY_GOTO(status, add_final_updates(plan), done);
+    PP_TRY_GOTO(status, plan->updates_at_end ? add_final_updates(&b) : add_update_step(&b), done);
+    PP_TRY_GOTO(status, add_update_table(plan), done);
 done:
     pp__release(plan->engine, b.gradient);
     pp__release(plan->engine, b.sharers);

@@ -69,6 +69,33 @@ static pp_status place_operator_saves(pp_plan *plan, uint32_t number, size_t ste
     return PP_OK;
 }
 
+/* Training needs the moments of what is normalised: who makes it writes them where it can. */
+static void want_moments(pp_plan *plan) {
+    for (uint32_t i = 0; i < plan->node_count; i++) {
+        plan->nodes[i].moments = PP__NONE;
+        if (plan->inference || !(plan->nodes[i].op->traits & PP__OP_NORMALISES)) continue;
+        uint32_t source = plan->nodes[i].inputs[0];
+        const pp__op *op = plan->nodes[source].op;
+        if (!op->moments) continue;
+        pp__op_query q;
+        pp__stored stored[PP__OP_SAVES];
+        pp__plan_query(plan, source, plan->profile, &q, stored);
+        plan->nodes[source].moment_splits = op->moments(&q);
+    }
+}
+
+static pp_status place_moments(pp_plan *plan, uint32_t number, size_t step) {
+    pp__plan_node *node = &plan->nodes[number];
+    if (node->op->traits & PP__OP_NORMALISES)
+        pp__plan_touch(plan, plan->nodes[node->inputs[0]].moments, step);
+    if (!node->moment_splits) return PP_OK;
+    size_t bytes = (size_t)node->moment_splits * PP__OP_MOMENTS * node->shape.c * sizeof(float);
+    PP_TRY(pp__plan_add_buffer(plan, node->name, "moments", PP_MEMORY_WORKSPACE, bytes, bytes,
+                               &node->moments));
+    pp__plan_touch(plan, node->moments, step);
+    return PP_OK;
+}
+
 static pp_status add_encode_steps(pp_plan *plan, uint32_t number) {
     for (size_t i = 0; i < plan->saved_count; i++) {
         pp__saved *saved = &plan->saved[i];
@@ -106,6 +133,7 @@ static pp_status add_forward_step(forward_pass *f, uint32_t number) {
     pp__plan_touch(plan, node->value, now);
     if (node->op->traits & PP__OP_LOSS) pp__plan_touch(plan, plan->labels, now);
     PP_TRY(place_operator_saves(plan, number, now));
+    PP_TRY(place_moments(plan, number, now));
     return pp__plan_add_workspace(plan, number, PP__PASS_FORWARD, step);
 }
 
@@ -129,6 +157,7 @@ static pp_status walk(forward_pass *f) {
         uint32_t node = kept_node(plan, &plan->saved[i]);
         if (node != PP__NONE) f->kept[node] = true;
     }
+    want_moments(plan);
     for (uint32_t i = 0; i < plan->node_count; i++) {
         if (plan->nodes[i].op->traits & PP__OP_SOURCE) {
             plan->nodes[i].value = plan->input;
@@ -145,10 +174,10 @@ static pp_status walk(forward_pass *f) {
 pp_status pp__plan_forward(pp_plan *plan) {
     forward_pass f = {.plan = plan};
     pp_status status = PP_OK;
-    /* A node makes at most one buffer for its output, one per save, one per encoding and one
-     * workspace. */
+    /* A node makes at most one buffer for its output, one for its moments, one per save, one per
+     * encoding and one workspace. */
     size_t most =
-        plan->buffer_count + plan->node_count * (2 + 2 * PP__OP_SAVES) + plan->saved_count;
+        plan->buffer_count + plan->node_count * (3 + 2 * PP__OP_SAVES) + plan->saved_count;
     PP_TRY_GOTO(status, pp__allocate(plan->engine, most, sizeof *f.pending, &f.pending), done);
     PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->node_count, sizeof *f.kept, &f.kept),
                 done);

@@ -60,6 +60,8 @@ void pp__plan_query(const pp_plan *plan, uint32_t number, const pp_profile *prof
                         .input_count = node->op->input_count,
                         .output = node->shape,
                         .training = !plan->inference};
+    if (node->op->traits & PP__OP_NORMALISES)
+        q->input_moments = plan->nodes[node->inputs[0]].moment_splits;
     for (size_t j = 0; j < node->op->input_count; j++) {
         q->inputs[j] = plan->nodes[node->inputs[j]].shape;
         q->input_gradient[j] = plan->nodes[node->inputs[j]].wants_gradient;
@@ -137,6 +139,7 @@ static pp_status add_staging(pp_plan *plan) {
     size_t scalar_bytes = PP__SCALAR_WORDS * sizeof(uint32_t), metric_bytes = 2 * sizeof(float);
     PP_TRY(pp__plan_add_buffer(plan, "scalars", NULL, PP_MEMORY_STAGING, scalar_bytes, scalar_bytes,
                                &plan->scalars));
+    plan->update_table = PP__NONE;
     return pp__plan_add_buffer(plan, "metrics", NULL, PP_MEMORY_STAGING, metric_bytes, metric_bytes,
                                &plan->metrics);
 }
@@ -159,7 +162,7 @@ static pp_status add_moments(pp_plan *plan) {
     return PP_OK;
 }
 
-/* Parameters, moments, scalars and metrics live through the whole step. */
+/* Parameters, moments, scalars, metrics and the update's table live through the whole step. */
 static void keep_whole_step(pp_plan *plan, uint32_t buffer) {
     pp__plan_touch(plan, buffer, 0);
     pp__plan_touch(plan, buffer, plan->step_count - 1);
@@ -168,6 +171,7 @@ static void keep_whole_step(pp_plan *plan, uint32_t buffer) {
 static void keep_persistent(pp_plan *plan) {
     keep_whole_step(plan, plan->scalars);
     keep_whole_step(plan, plan->metrics);
+    keep_whole_step(plan, plan->update_table);
     for (size_t p = 0; p < plan->parameter_count; p++) {
         keep_whole_step(plan, plan->parameters[p].value);
         for (size_t m = 0; m < 2; m++) keep_whole_step(plan, plan->parameters[p].moments[m]);

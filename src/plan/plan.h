@@ -21,6 +21,9 @@
 
 #define PP__NONE UINT32_MAX
 
+/* Words of 32 bits in a row of the update's table. */
+enum { PP__UPDATE_ROW_WORDS = 8 };
+
 typedef struct pp__plan_buffer {
     char *name;
     pp_memory_class memory_class;
@@ -80,6 +83,7 @@ typedef struct pp__plan_node {
     uint32_t saved[PP__OP_SAVES];     /* the record each save reads, or PP__NONE */
     uint32_t auxiliary[PP__OP_SAVES]; /* the buffer of a save without a codec, or PP__NONE */
     uint32_t value;                   /* the buffer of its output */
+    uint32_t moment_splits, moments;  /* the buffer of its output's partial moments, if any */
 } pp__plan_node;
 
 typedef enum pp__step_kind {
@@ -90,13 +94,13 @@ typedef enum pp__step_kind {
     PP__STEP_COPY_GRADIENT, /* input_gradients[0] = output_gradient */
     PP__STEP_ADD_GRADIENT,  /* input_gradients[0] += output_gradient */
     PP__STEP_CLIP,          /* the factor that keeps the gradients' norm within bounds */
-    PP__STEP_UPDATE         /* all parameters of the node */
+    PP__STEP_UPDATE         /* all parameters of the node and of those up to node `index` */
 } pp__step_kind;
 
 typedef struct pp__plan_step {
     pp__step_kind kind;
     uint32_t node;
-    uint32_t index;
+    uint32_t index;           /* as the kind says */
     uint32_t output_gradient; /* buffers */
     uint32_t input_gradients[PP__OP_INPUTS];
     bool adds[PP__OP_INPUTS];
@@ -124,7 +128,8 @@ struct pp_plan {
     size_t step_count, step_capacity;
 
     uint32_t input, labels, scalars, metrics; /* staging buffers */
-    uint32_t input_node, loss_node;           /* loss_node PP__NONE: a graph without a loss */
+    uint32_t update_table;          /* a row for each gradient, or PP__NONE (exec/update.h) */
+    uint32_t input_node, loss_node; /* loss_node PP__NONE: a graph without a loss */
     size_t label_bytes;
 
     size_t *chunk_bytes;
@@ -177,6 +182,9 @@ void pp__plan_touch(pp_plan *plan, uint32_t buffer, size_t step); /* PP__NONE is
 /* What is known of a node without memory. `stored` holds what q->stored points to. */
 void pp__plan_query(const pp_plan *plan, uint32_t node, const pp_profile *profile, pp__op_query *q,
                     pp__stored stored[PP__OP_SAVES]);
+
+/* Floats that clipping needs: one for each block of each gradient. */
+size_t pp__plan_square_count(const pp_plan *plan, const pp_profile *profile);
 
 /* Scratch of one pass of a node as a buffer of that step; none for zero bytes. */
 pp_status pp__plan_add_workspace(pp_plan *plan, uint32_t node, pp__pass pass, pp__plan_step *step);

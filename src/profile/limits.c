@@ -9,7 +9,7 @@ static pp_status fail(pp_engine *engine, const char *entry, size_t length) {
     return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
                     "POCKETPROP_LIMITS: \"%.*s\" is none of work_group=N, local_memory=BYTES, "
                     "max_allocation=BYTES, alignment=BYTES (a power of two up to 1M), "
-                    "no_half, no_images",
+                    "no_half, no_images, distrust",
                     (int)(length < 200 ? length : 200), entry);
 }
 
@@ -26,6 +26,7 @@ static pp_status read_entry(pp_engine *engine, const char *entry, size_t length,
         {"alignment", &limits->alignment_bytes, NULL},
         {"no_half", NULL, &limits->no_half},
         {"no_images", NULL, &limits->no_images},
+        {"distrust", NULL, &limits->distrust},
     };
     const char *sign = memchr(entry, '=', length);
     size_t name_length = sign ? (size_t)(sign - entry) : length;

@@ -36,7 +36,8 @@ bool pp__profile_is_match_key(const pp__profile_line *line) {
     return pp__parse_same(line->key, line->key_length, "match.platform") ||
            pp__parse_same(line->key, line->key_length, "match.device") ||
            pp__parse_same(line->key, line->key_length, "match.vendor") ||
-           pp__parse_same(line->key, line->key_length, "match.type");
+           pp__parse_same(line->key, line->key_length, "match.type") ||
+           pp__parse_same(line->key, line->key_length, "match.vector");
 }
 
 const char *pp__profile_shipped(const char *name) {

@@ -22,7 +22,7 @@ typedef struct pp__profile_reader {
 /* The next line that holds something besides a comment; false at the end. */
 bool pp__profile_next(pp__profile_reader *reader, pp__profile_line *line_out);
 
-/* Whether the line is one of match.platform, .device, .vendor, .type. */
+/* Whether the line is one of match.platform, .device, .vendor, .type, .vector. */
 bool pp__profile_is_match_key(const pp__profile_line *line);
 
 /* The shipped profile's text, or NULL. Static. */

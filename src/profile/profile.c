@@ -3,14 +3,15 @@
  * A profile's text is lines of `key = value`. Loading one applies its ancestors' numbers first,
  * from default.profile down, so that one flat list of keys remains. default.profile alone may bring
  * new keys; any other profile may set only what is there, and `<stem>.group_x/y/z` for a stem of
- * cl/. A key whose default is not 0 can never be 0, which is why host code divides by tunables
- * without asking.
+ * cl/. Shipped profiles say which values a key may have (range.h). A key whose default is not 0 can never be 0,
+ * which is why host code divides by tunables without asking.
  */
 #include "profile/profile.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "profile/entry.h"
 #include "profile/limits.h"
 #include "profile/lookup.h"
 #include "profile/lines.h"
@@ -19,35 +20,29 @@
 #include "util/file.h"
 #include "util/parse.h"
 
-enum { KEY_CAPACITY = 64, NAME_CAPACITY = 64, MAX_DEPTH = 8 };
+enum { MAX_DEPTH = 8 };
 
 /* What is not a number of bytes counts work-items, elements or buffers of one launch or plan. Host
  * code adds and multiplies such counts, and reserves memory for some. */
 enum { MAX_COUNT = 1 << 20 };
 
-typedef struct entry {
-    char key[KEY_CAPACITY];
-    size_t value;
-    bool may_be_zero;
-    const char *
-        origin; /* the text that set it last; compared, never read. Texts of one load are told apart
-                   by address, because a descendant's is held while its ancestors' are read */
-} entry;
-
-struct pp_profile {
-    pp_engine *engine;
-    char name[NAME_CAPACITY];
-    entry *entries;
-    size_t entry_count, entry_capacity;
-    pp_status *status; /* apart from the struct, because look-ups take a const profile */
-};
-
-static entry *find(const pp_profile *profile, const char *key, size_t length) {
+pp__profile_entry *pp__profile_entry_find(const pp_profile *profile, const char *key,
+                                          size_t length) {
     for (size_t i = 0; i < profile->entry_count; i++) {
-        entry *e = &profile->entries[i];
+        pp__profile_entry *e = &profile->entries[i];
         if (strncmp(e->key, key, length) == 0 && e->key[length] == 0) return e;
     }
     return NULL;
+}
+
+bool pp__profile_entry_allows(const pp__profile_entry *entry, size_t value,
+                              pp__expected_text *why_out) {
+    bool is_zero = value == 0 && !entry->may_be_zero;
+    if (!is_zero && pp__range_holds(&entry->range, value)) return true;
+    pp__range shown = entry->range;
+    if (!entry->may_be_zero && shown.least == 0) shown.least = 1;
+    pp__range_print(&shown, entry->in_bytes, why_out->text, sizeof why_out->text);
+    return false;
 }
 
 /* Whether `key` is "<stem>.group_x" (or _y, _z) for the stem of a kernel file. */
@@ -77,6 +72,7 @@ typedef struct source {
     const char *where; /* a path or a shipped profile's name, for messages */
     const char *text;
     bool is_root; /* default.profile, which brings the keys */
+    bool is_own;  /* the file that was asked for, not a shipped profile */
 } source;
 
 static pp_status fail_at(pp_profile *profile, const source *from, const pp__profile_line *line,
@@ -86,37 +82,62 @@ static pp_status fail_at(pp_profile *profile, const source *from, const pp__prof
                     what);
 }
 
+/* What stands behind the number of a shipped profile, from the bracket on. */
+static pp_status read_range(pp_profile *profile, const source *from, const pp__profile_line *line,
+                            const char *bracket, pp__profile_entry *e) {
+    size_t length = line->value_length - (size_t)(bracket - line->value);
+    if (!pp__range_read(bracket, length, &e->range) || (!e->in_bytes && e->range.most > MAX_COUNT))
+        return fail_at(profile, from, line, "expected a range such as [1..16: 1 2 4 8] or [1 2 4]");
+    return PP_OK;
+}
+
+static pp_status add_entry(pp_profile *profile, const source *from, const pp__profile_line *line,
+                           pp__profile_entry **entry_out) {
+    if (line->key_length >= PP__PROFILE_KEY)
+        return fail_at(profile, from, line, "the key is too long");
+    pp__profile_entry added = {.in_bytes = ends_with(line->key, line->key_length, "_bytes")};
+    memcpy(added.key, line->key, line->key_length);
+    added.range.most = added.in_bytes ? SIZE_MAX : MAX_COUNT;
+    PP_TRY(pp__grow(profile->engine, &profile->entries, &profile->entry_capacity,
+                    profile->entry_count + 1, sizeof added));
+    *entry_out = &profile->entries[profile->entry_count++];
+    **entry_out = added;
+    return PP_OK;
+}
+
 static pp_status set_number(pp_profile *profile, const source *from, const pp__profile_line *line) {
-    entry *e = find(profile, line->key, line->key_length);
-    bool is_group = is_group_key(line->key, line->key_length);
-    if (!e && !from->is_root && !is_group)
+    pp__profile_entry *e = pp__profile_entry_find(profile, line->key, line->key_length);
+    if (!e && !from->is_root && !is_group_key(line->key, line->key_length))
         return fail_at(profile, from, line,
                        "no such key in default.profile, and no kernel file of that stem");
     if (e && e->origin == from->text)
         return fail_at(profile, from, line, "the key stands here twice");
-    if (line->key_length >= KEY_CAPACITY)
-        return fail_at(profile, from, line, "the key is too long");
 
+    const char *bracket = from->is_own ? NULL : memchr(line->value, '[', line->value_length);
+    const char *number = line->value;
+    size_t length = bracket ? (size_t)(bracket - number) : line->value_length;
+    pp__parse_trim(&number, &length);
     uint64_t value;
-    bool in_bytes = ends_with(line->key, line->key_length, "_bytes");
-    if (!pp__parse_bytes(line->value, line->value_length, &value))
+    if (!pp__parse_bytes(number, length, &value))
         return fail_at(profile, from, line,
                        "expected a whole number, bytes with K, M or G behind it");
-    if (!in_bytes && value > MAX_COUNT)
-        return fail_at(profile, from, line, "too large, expected at most 1048576");
     if (value > SIZE_MAX) return fail_at(profile, from, line, "too large for this machine");
-    if (!e) {
-        PP_TRY(pp__grow(profile->engine, &profile->entries, &profile->entry_capacity,
-                        profile->entry_count + 1, sizeof(entry)));
-        e = &profile->entries[profile->entry_count++];
-        memcpy(e->key, line->key, line->key_length);
-        e->may_be_zero = from->is_root && value == 0;
+    if (!e) PP_TRY(add_entry(profile, from, line, &e));
+    if (bracket) PP_TRY(read_range(profile, from, line, bracket, e));
+    if (from->is_root) e->may_be_zero = value == 0;
+    pp__expected_text expected;
+    if (!pp__profile_entry_allows(e, (size_t)value, &expected)) {
+        char what[sizeof expected.text + 64];
+        snprintf(what, sizeof what, "found %.*s, expected %s", (int)(length < 32 ? length : 32),
+                 number, expected.text);
+        return fail_at(profile, from, line, what);
     }
-    if (value == 0 && !e->may_be_zero) return fail_at(profile, from, line, "expected at least 1");
     if (strcmp(e->key, "memory.alignment_bytes") == 0 &&
         (value < 4 || value > PP__MAX_ALIGNMENT_BYTES || (value & (value - 1))))
         return fail_at(profile, from, line, "expected a power of two from 4 to 1M");
     e->value = (size_t)value;
+    if (!from->is_own) e->inherited = e->value;
+    e->is_own = from->is_own;
     e->origin = from->text;
     return PP_OK;
 }
@@ -124,7 +145,7 @@ static pp_status set_number(pp_profile *profile, const source *from, const pp__p
 static pp_status apply_shipped(pp_profile *profile, const char *name, size_t length, size_t depth);
 
 static pp_status apply(pp_profile *profile, const source *from, size_t depth) {
-    char parent[NAME_CAPACITY] = "default";
+    char parent[PP__PROFILE_NAME] = "default";
     pp__profile_line line;
     pp__profile_reader reader = {from->text, 0};
     while (pp__profile_next(&reader, &line)) {
@@ -140,6 +161,7 @@ static pp_status apply(pp_profile *profile, const source *from, size_t depth) {
         if (!pp__profile_shipped(parent))
             return fail_at(profile, from, &line, "expected the name of a shipped profile");
     }
+    if (from->is_own) memcpy(profile->base, parent, sizeof parent);
     if (!from->is_root) PP_TRY(apply_shipped(profile, parent, strlen(parent), depth + 1));
 
     reader = (pp__profile_reader){from->text, 0};
@@ -147,7 +169,7 @@ static pp_status apply(pp_profile *profile, const source *from, size_t depth) {
         bool is_match = line.key_length > 6 && memcmp(line.key, "match.", 6) == 0;
         if (is_match && !pp__profile_is_match_key(&line))
             return fail_at(profile, from, &line,
-                           "expected match.platform, .device, .vendor or .type");
+                           "expected match.platform, .device, .vendor, .type or .vector");
         if (is_match || pp__parse_same(line.key, line.key_length, "parent")) continue;
         PP_TRY(set_number(profile, from, &line));
     }
@@ -155,13 +177,13 @@ static pp_status apply(pp_profile *profile, const source *from, size_t depth) {
 }
 
 static pp_status apply_shipped(pp_profile *profile, const char *name, size_t length, size_t depth) {
-    char file[sizeof PP__PROFILE_FOLDER + NAME_CAPACITY];
+    char file[sizeof PP__PROFILE_FOLDER + PP__PROFILE_NAME];
     snprintf(file, sizeof file, "%s%.*s", PP__PROFILE_FOLDER, (int)length, name);
     char *text;
     PP_TRY(pp__embedded_read(profile->engine, file, &text));
     if (!text)
         return pp__fail(profile->engine, PP_ERROR_INTERNAL, "%s.profile is not built in", file);
-    source from = {file, text, strcmp(name, "default") == 0};
+    source from = {file, text, strcmp(name, "default") == 0, false};
     pp_status status = apply(profile, &from, depth);
     pp__release(profile->engine, text);
     return status;
@@ -171,7 +193,7 @@ static pp_status apply_file(pp_profile *profile, const char *path) {
     char *text;
     size_t length;
     PP_TRY(pp__file_read(profile->engine, path, &text, &length));
-    source from = {path, text, false};
+    source from = {path, text, false, true};
     pp_status status = PP_OK;
     if (strlen(text) != length)
         status = pp__fail(profile->engine, PP_ERROR_CORRUPT_DATA,
@@ -231,6 +253,7 @@ pp_status pp_profile_load(pp_engine *engine, const char *name_or_path, pp_profil
     if (is_path) {
         PP_TRY_GOTO(status, apply_file(profile, name_or_path), failed);
     } else {
+        memcpy(profile->base, profile->name, sizeof profile->base);
         PP_TRY_GOTO(status, apply_shipped(profile, name_or_path, length, 0), failed);
     }
     PP_TRY_GOTO(status, apply_limits(profile), failed);
@@ -259,7 +282,7 @@ pp_status pp__profile_status(const pp_profile *profile) {
 }
 
 size_t pp__profile_bytes(const pp_profile *profile, const char *key) {
-    const entry *e = find(profile, key, strlen(key));
+    const pp__profile_entry *e = pp__profile_entry_find(profile, key, strlen(key));
     if (e) return e->value;
     if (*profile->status == PP_OK)
         *profile->status = pp__fail(
@@ -274,7 +297,7 @@ uint32_t pp__profile_u32(const pp_profile *profile, const char *key) {
 }
 
 bool pp__profile_find(const pp_profile *profile, const char *key, size_t *value_out) {
-    const entry *e = find(profile, key, strlen(key));
+    const pp__profile_entry *e = pp__profile_entry_find(profile, key, strlen(key));
     if (e) *value_out = e->value;
     return e != NULL;
 }
@@ -288,9 +311,9 @@ size_t pp__profile_defines(const pp_profile *profile, const char *stem, char *te
     size_t stem_length = strlen(stem), used = 0;
     if (capacity) text[0] = 0;
     for (size_t i = 0; i < profile->entry_count; i++) {
-        const entry *e = &profile->entries[i];
+        const pp__profile_entry *e = &profile->entries[i];
         if (strncmp(e->key, stem, stem_length) != 0 || e->key[stem_length] != '.') continue;
-        char name[KEY_CAPACITY];
+        char name[PP__PROFILE_KEY];
         for (size_t c = 0; c < sizeof name; c++) name[c] = upper(e->key[c]);
         int length = snprintf(used < capacity ? text + used : NULL,
                               used < capacity ? capacity - used : 0, " -D%s=%zu", name, e->value);
@@ -300,7 +323,7 @@ size_t pp__profile_defines(const pp_profile *profile, const char *stem, char *te
 }
 
 pp_status pp__profile_tighten(pp_profile *profile, const char *key, size_t value, bool larger) {
-    entry *e = find(profile, key, strlen(key));
+    pp__profile_entry *e = pp__profile_entry_find(profile, key, strlen(key));
     if (!e)
         return pp__fail(profile->engine, PP_ERROR_INTERNAL, "profile %s has no \"%s\" to tighten",
                         profile->name, key);

@@ -20,11 +20,15 @@ pp_status pp__profile_status(const pp_profile *profile);
 size_t pp__profile_defines(const pp_profile *profile, const char *stem, char *text,
                            size_t capacity);
 
-/* What profile matching looks at; filled by device/ from what the driver says. */
+/* What profile matching looks at. */
 typedef struct pp__profile_subject {
     const char *device_name, *platform_name, *vendor_name,
-        *type_name; /* type: "gpu", "cpu", "accelerator" */
+        *type_name;        /* type: "gpu", "cpu", "accelerator", "other" */
+    uint32_t vector_float; /* the device's native vector, in floats */
 } pp__profile_subject;
+
+/* Texts are borrowed from `info`, whose `profile` is not looked at. */
+pp__profile_subject pp__profile_subject_of(const pp_device_info *info);
 
 /* The name of the best-matching shipped profile: the longest parent chain wins; "default" matches
  * all. */

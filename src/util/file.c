@@ -1,9 +1,13 @@
 #include "util/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/text.h"
 
 bool pp__file_exists(const char *path) {
     struct stat info;
@@ -43,5 +47,42 @@ pp_status pp__file_read(pp_engine *engine, const char *path, char **bytes_out, s
 failed:
     pp__release(engine, bytes);
     fclose(file);
+    return status;
+}
+
+/* Makes every folder of the path but the last part; the write that follows tells whether it worked.
+ * `path` is as before afterwards. */
+static void make_folders(char *path) {
+    for (char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+        if (slash == path) continue;
+        *slash = 0;
+        (void)mkdir(path, 0755);
+        *slash = '/';
+    }
+}
+
+static bool write_whole(int descriptor, const char *text) {
+    bool written = true;
+    for (size_t left = strlen(text); written && left;) {
+        ssize_t put = write(descriptor, text, left);
+        written = put > 0;
+        if (written) text += put, left -= (size_t)put;
+    }
+    return close(descriptor) == 0 && written;
+}
+
+pp_status pp__file_write(pp_engine *engine, const char *path, const char *text) {
+    pp__text builder = {.engine = engine};
+    pp__text_add(&builder, "%s.%ld", path, (long)getpid());
+    char *temporary;
+    PP_TRY(pp__text_take(&builder, &temporary));
+    make_folders(temporary);
+    int descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    bool written = descriptor >= 0 && write_whole(descriptor, text) && rename(temporary, path) == 0;
+    pp_status status = PP_OK;
+    if (!written)
+        status = pp__fail(engine, PP_ERROR_IO, "%s: cannot write: %s", path, strerror(errno));
+    if (!written && descriptor >= 0) unlink(temporary);
+    pp__release(engine, temporary);
     return status;
 }

@@ -16,4 +16,9 @@ enum { PP__FILE_MAX_BYTES = 1 << 22 };
  * them. PP_ERROR_IO with path and reason; PP_ERROR_CORRUPT_DATA: larger than the bound. */
 pp_status pp__file_read(pp_engine *engine, const char *path, char **bytes_out, size_t *length_out);
 
+/* Makes the folders of `path` and writes the text there: under a temporary name first, which is
+ * then renamed, so that a reader sees the old file or the new one, never half of one. PP_ERROR_IO
+ * with path and reason. */
+pp_status pp__file_write(pp_engine *engine, const char *path, const char *text);
+
 #endif

@@ -65,6 +65,46 @@ static double member(const char *json, const char *key) {
     return value;
 }
 
+/* The end of the JSON value that begins at `text`, or NULL where there is none (RFC 8259; escapes
+ * and numbers are only skipped). */
+static const char *skip_value(const char *text) {
+    static const char blank[] = " \n";
+    text += strspn(text, blank);
+    if (*text == '"') {
+        for (text++; *text && *text != '"'; text++) text += *text == '\\';
+        return *text ? text + 1 : NULL;
+    }
+    if (*text != '{' && *text != '[') {
+        size_t length = strspn(text, "0123456789+-.eEtrufalsn");
+        return length ? text + length : NULL;
+    }
+    const char closer = *text == '{' ? '}' : ']';
+    text += 1 + strspn(text + 1, blank);
+    if (*text == closer) return text + 1;
+    for (;; text++) {
+        if (closer == '}') {
+            text = skip_value(text);
+            if (!text || *text++ != ':') return NULL;
+        }
+        text = skip_value(text);
+        if (!text) return NULL;
+        text += strspn(text, blank);
+        if (*text == closer) return text + 1;
+        if (*text != ',') return NULL;
+    }
+}
+
+static void check_json(const char *text) {
+    const char *end = skip_value(text);
+    ck_assert_msg(end && !strcmp(end, "\n"), "no JSON: %s", text);
+}
+
+static size_t count_parts(const char *text, const char *part) {
+    size_t count = 0;
+    for (; (text = strstr(text, part)); text += strlen(part)) count++;
+    return count;
+}
+
 /* Bad input: exit status 2, nothing on stdout, one line on stderr that holds `part`. */
 static void check_refused(const char *arguments, const char *part) {
     const outcome *found = run(arguments);
@@ -85,7 +125,8 @@ static bool is_there(const char *name) {
 }
 
 START_TEST(help_of_every_command) {
-    static const char *const names[] = {"devices", "plan", "train", "eval", "bench"};
+    static const char *const names[] = {"devices", "plan",       "train",     "eval",
+                                        "tune",    "bench step", "bench ops", "bench peak"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char arguments[64], usage[64];
         snprintf(arguments, sizeof arguments, "%s --help", names[i]);
@@ -99,6 +140,11 @@ START_TEST(help_of_every_command) {
                       names[i]);
     }
     ck_assert_msg(test_contains(run("train --help")->out, "(default 64)"), "defaults are shown");
+    const outcome *topics = run("bench --help");
+    ck_assert_int_eq(topics->status, 0);
+    ck_assert_msg(
+        test_contains(topics->out, "bench step") && test_contains(topics->out, "bench ops"), "%s",
+        topics->out);
     ck_assert_int_eq(run("--version")->status, 0);
 }
 END_TEST
@@ -107,7 +153,7 @@ START_TEST(bad_options) {
     static const char *const cases[][2] = {
         {"", "no command"},
         {"trian --model lenet", "did you mean train?"},
-        {"nonsense", "devices, plan, train, eval, bench"},
+        {"nonsense", "devices, plan, train, eval, tune, bench"},
         {"train --modle lenet", "did you mean --model?"},
         {"train --wibblewobble", "unknown option '--wibblewobble'"},
         {"train -q", "unknown option '-q'"},
@@ -139,8 +185,16 @@ START_TEST(bad_options) {
         {"train --schedule ''", "--schedule: found an empty argument"},
         {"train --model lenet --data digits --optimizer adam --nesterov", "--nesterov"},
         {"train --model lenet --data digits --augment --no-augment", "--no-augment"},
-        {"bench --model lenet", "bench step"},
+        {"bench", "step, ops, peak"},
+        {"bench --model lenet", "step, ops, peak"},
         {"bench leap --model lenet", "'leap'"},
+        {"bench step step --model lenet", "unexpected argument 'step'"},
+        {"bench peak --model lenet", "unknown option '--model'"},
+        {"bench ops --model lenet --accumulate 2", "--accumulate: found 2"},
+        {"bench step --model resnet8-digits --trace /nowhere/at/all.json", "/nowhere/at/all.json"},
+        {"bench ops --model resnet8-digits --trace /dev/null", "no regular file"},
+        {"train --model resnet8-digits --data digits --trace /nowhere/at/all.json",
+         "/nowhere/at/all.json"},
         {"plan --model resnet21", "did you mean resnet20?"},
         {"plan --model perceptron", "lenet"},
         {"plan --model lenet --codec norm:3x", "norm:3x"},
@@ -148,6 +202,9 @@ START_TEST(bad_options) {
         {"plan --model lenet --override 'nowhere*=raw'", "nowhere*"},
         {"plan --model lenet --override '@activation=zip'", "zip"},
         {"plan --model lenet --profile toaster", "toaster"},
+        {"tune --time-limit 0", "--time-limit: found '0'"},
+        {"tune --model lenett", "did you mean lenet?"},
+        {"tune --data digits", "unknown option '--data'"},
         {"plan --model lenet --height 1 --width 1", "1"},
         {"train --model lenet --data floppy:disk", "floppy"},
         {"train --model lenet --data mnist:/nowhere/at/all", "/nowhere/at/all"},
@@ -370,15 +427,15 @@ static void check_old_log(const char *options, int status, const char *expected)
     ck_assert(status == 0 || !strchr(text, '{'));
 }
 
-/* Until a run's input, plan and programs stand, an earlier run's log is worth more than none; and
+/* Until a run's input and plan stand, an earlier run's log is worth more than none; and
  * whatever fails later, a file that was there before is never removed. */
 START_TEST(old_logs_are_kept) {
     char options[768], path[320];
-    const char *vectors = "conv2d.vector = 5\n"; /* no type of OpenCL C has five members */
-    write_file(test_scratch_folder(), "five.profile", vectors, strlen(vectors));
     snprintf(options, sizeof options, "--model resnet8-digits --data digits --profile %s/%s",
-             test_scratch_folder(), "five.profile");
-    check_old_log(options, 1, "old\n");
+             test_scratch_folder(), "own.profile");
+    const char *vectors = "conv2d.vector = 5\n";
+    write_file(test_scratch_folder(), "own.profile", vectors, strlen(vectors));
+    check_old_log(options, 2, "old\n");
 
     const char *folder = new_folder("broken");
     snprintf(path, sizeof path, "%s/cat", folder);
@@ -440,6 +497,162 @@ START_TEST(eval_and_bench) {
     ck_assert(member(found->out, "median_ms") >= member(found->out, "min_ms"));
     ck_assert(member(found->out, "images_per_second") > 0);
     ck_assert(member(found->out, "peak_device_bytes") == member(found->out, "planned_peak_bytes"));
+    ck_assert(member(found->out, "enqueue_ms") > 0 && member(found->out, "enqueue_share") > 0);
+    check_json(found->out);
+    ck_assert(test_contains(run("bench step --model resnet8-digits --steps 1")->out, "to enqueue"));
+}
+END_TEST
+
+START_TEST(bench_peak) {
+    const outcome *found = run("bench peak --json");
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    check_json(found->out);
+    ck_assert(member(found->out, "fma_gflops") > 0);
+    ck_assert(member(found->out, "copy_gbps") > 0);
+}
+END_TEST
+
+START_TEST(bench_ops) {
+    const outcome *found =
+        run("bench ops --model resnet8-digits --batch 8 --codec norm:4 --steps 3 --json");
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    check_json(found->out);
+    static const char *const keys[] = {"fma_gflops", "copy_gbps",  "step_ms", "device_ms",
+                                       "gap_ms",     "enqueue_ms", "gflops",  "gbps"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        ck_assert_msg(member(found->out, keys[i]) >= 0, "%s", keys[i]);
+    /* The rows are the plan's steps, and all of them ran something. */
+    size_t rows = count_parts(found->out, "{\"step\": ");
+    ck_assert_msg(!test_contains(found->out, "\"commands\": 0,"), "%s", found->out);
+    ck_assert(test_contains(found->out, "\"operator\": \"conv2d\", \"pass\": \"backward weight\""));
+    found = run("plan --model resnet8-digits --batch 8 --codec norm:4 --json");
+    ck_assert(member(found->out, "step_count") == (double)rows);
+    found = run("bench ops --model resnet8-digits --batch 8 --steps 1");
+    ck_assert_msg(
+        test_contains(found->out, "\nconv1 forward ") && test_contains(found->out, "gaps"), "%s",
+        found->out);
+}
+END_TEST
+
+/* Runs a command that traces; the file holds `steps` steps and all kernels of each, and nothing
+ * lies beside it. */
+static void check_trace(const char *arguments, size_t steps) {
+    static char text[1 << 22];
+    char command[512], path[256];
+    snprintf(path, sizeof path, "%s/run.trace", test_scratch_folder());
+    snprintf(command, sizeof command, "%s --batch 8 --trace %s", arguments, path);
+    const outcome *found = run(command);
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    read_text(path, text, sizeof text);
+    check_json(text);
+    ck_assert_uint_eq(count_parts(text, "\"name\": \"step "), steps);
+    ck_assert_uint_eq(count_parts(text, "\"kernel\": \"softmax_cross_entropy_backward\""), steps);
+    ck_assert_uint_eq(count_parts(text, "\"thread_name\""), 2);
+    ck_assert(remove(path) == 0);
+    snprintf(command, sizeof command, "ls %s/run.trace* 2>/dev/null", test_scratch_folder());
+    int status = system(command);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) != 0, "a file was left");
+}
+
+START_TEST(traces) {
+    check_trace("bench step --model resnet8-digits --steps 2", 2);
+    check_trace("bench step --model resnet8-digits --steps 25", 20);
+    check_trace("bench ops --model resnet8-digits --steps 3", 3);
+    check_trace("train --model resnet8-digits --data digits --limit 32", 4);
+    check_trace("train --model resnet8-digits --data digits --limit 200", 20);
+}
+END_TEST
+
+static long file_bytes(const char *folder, const char *name) {
+    char path[256];
+    struct stat info;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    ck_assert_msg(stat(path, &info) == 0, "%s is not there", path);
+    return (long)info.st_size;
+}
+
+/* 75002 trainable parameters, and the running statistics of seven batch-norms with 16, 16, 16, 32,
+ * 32, 64 and 64 channels. */
+START_TEST(bench_dumps_a_step) {
+    char folder[128], arguments[512], path[256], text[1 << 14];
+    snprintf(folder, sizeof folder, "%s/step", test_scratch_folder());
+    snprintf(arguments, sizeof arguments,
+             "bench step --model resnet8-digits --batch 6 --steps 1 --dump %s", folder);
+    const outcome *found = run(arguments);
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    ck_assert_int_eq(file_bytes(folder, "parameters.f32"), 4 * (75002 + 2 * 240));
+    ck_assert_int_eq(file_bytes(folder, "inputs.f32"), 4 * 6 * 64);
+    ck_assert_int_eq(file_bytes(folder, "labels.i32"), 4 * 6);
+    snprintf(path, sizeof path, "%s/step.json", folder);
+    read_text(path, text, sizeof text);
+    ck_assert(member(text, "batch") == 6 && member(text, "classes") == 10);
+    ck_assert(test_contains(text,
+                            "{\"name\": \"conv1.weight\", \"shape\": [3, 3, 1, 16], "
+                            "\"trainable\": true, \"decayed\": true}"));
+    double losses[3];
+    const char *list = strstr(text, "\"losses\": [");
+    ck_assert(list != NULL);
+    ck_assert_int_eq(sscanf(list, "\"losses\": [ %lf, %lf, %lf ]", losses, losses + 1, losses + 2),
+                     3);
+    ck_assert_msg(losses[0] > losses[2] && losses[2] > 0, "%s", text);
+    check_refused("bench step --model resnet8-digits --batch 6 --steps 1 --dump /nowhere/at/all",
+                  "/nowhere/at/all");
+}
+END_TEST
+
+static const outcome *run_configured(const char *arguments) {
+    char environment[256];
+    snprintf(environment, sizeof environment, "POCKETPROP_CONFIG_DIR=%s/config",
+             test_scratch_folder());
+    return run_with(environment, arguments);
+}
+
+/* One trial a run: the second run goes on behind the first, and training takes the profile. */
+START_TEST(tune_writes_what_runs_pick_up) {
+    static const char tune[] =
+        "tune --model resnet8-digits --batch 4 --codec norm:4 --time-limit 1 --json";
+    char path[512] = "", state[600], text[8192];
+    const char *quiet = run_configured("devices")->out;
+    ck_assert_msg(!test_contains(quiet, "/config/"), "%s", quiet);
+    for (int i = 1; i <= 2; i++) {
+        const outcome *found = run_configured(tune);
+        ck_assert_msg(found->status == 0, "%s", found->err);
+        check_json(found->out);
+        ck_assert_msg(member(found->out, "trials") >= i, "run %d: %s", i, found->out);
+        ck_assert(member(found->out, "gain") >= 1);
+        ck_assert(member(found->out, "conv2d.vector") >= 1);
+        const char *name = strstr(found->out, "\"profile\": \"") + strlen("\"profile\": \"");
+        snprintf(path, sizeof path, "%.*s", (int)strcspn(name, "\""), name);
+    }
+    read_text(path, text, sizeof text);
+    ck_assert_msg(test_contains(text, "parent = ") && test_contains(text, "match.device = "), "%s",
+                  text);
+    snprintf(state, sizeof state, "%s.tuning", path);
+    read_text(state, text, sizeof text);
+    ck_assert_msg(count_parts(text, "\ntrial ") >= 2, "%s", text);
+    ck_assert_msg(test_contains(text, "network resnet8-digits batch 4 norm:4\n"), "%s", text);
+
+    const char *listed = run_configured("devices")->out;
+    ck_assert_msg(test_contains(listed, path), "%s", listed);
+    const outcome *found =
+        run_configured("bench step --model resnet8-digits --batch 4 --steps 1 --json");
+    ck_assert_msg(found->status == 0 && test_contains(found->err, path), "%s", found->err);
+    found = run_configured(
+        "bench step --model resnet8-digits --batch 4 --steps 1 --profile default --json");
+    ck_assert_msg(found->status == 0 && !test_contains(found->err, path), "%s", found->err);
+
+    /* Another question is another search, and --out another place. */
+    char arguments[512];
+    snprintf(arguments, sizeof arguments,
+             "tune --model lenet --batch 2 --time-limit 1 --out %s/mine/lenet.profile",
+             test_scratch_folder());
+    found = run_configured(arguments);
+    ck_assert_msg(found->status == 0 && test_contains(found->out, "lenet.profile"), "%s",
+                  found->err);
+    ck_assert(is_there("mine/lenet.profile.tuning"));
+    found = run_configured("tune --model resnet8-digits --batch 5 --time-limit 1");
+    ck_assert_msg(found->status == 0 && test_contains(found->err, "beginning anew"), "%s",
+                  found->err);
 }
 END_TEST
 
@@ -460,6 +673,11 @@ int main(void) {
     tcase_add_test(cases, old_logs_are_kept);
     tcase_add_test(cases, interrupt_stops_cleanly);
     tcase_add_test(cases, eval_and_bench);
+    tcase_add_test(cases, tune_writes_what_runs_pick_up);
+    tcase_add_test(cases, bench_peak);
+    tcase_add_test(cases, bench_ops);
+    tcase_add_test(cases, traces);
+    tcase_add_test(cases, bench_dumps_a_step);
     suite_add_tcase(suite, cases);
     return test_run(suite);
 }

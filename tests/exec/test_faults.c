@@ -77,7 +77,7 @@ static pp_status train_once(pp_engine *engine, pp_device *device) {
     pp_session *session = NULL;
     char *text = NULL;
     pp_status status = build(engine, &graph);
-    if (status == PP_OK) status = pp_profile_for_device(device, NULL, &profile);
+    if (status == PP_OK) status = pp_profile_for_device(device, test_profile(), &profile);
     if (status == PP_OK) status = pp_plan_create(graph, profile, &options, &plan);
     if (status == PP_OK) status = pp_plan_print(plan, &text);
     if (status == PP_OK) status = pp_session_create(device, plan, profile, NULL, &session);

@@ -2,6 +2,7 @@
  * clipping by the global norm; accumulation over micro-batches; updates at once against updates at
  * the end of a step. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -214,6 +215,41 @@ START_TEST(at_once_is_as_good_as_at_the_end) {
 }
 END_TEST
 
+/* A profile with these numbers on top of the device's own. */
+static void train_with(const char *lines, const pp_plan_options *options, trainer *t) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/update.profile", test_scratch_folder());
+    FILE *file = fopen(path, "w");
+    ck_assert(file && fprintf(file, "parent = %s\n%s", pp_device_describe(test_device())->profile,
+                              lines) > 0);
+    ck_assert(fclose(file) == 0);
+    trainer_create_with(t, path, normalised, options, 1);
+    run_steps(t, 2);
+}
+
+/* How a launch's work is cut, and which parameters share one, changes no bit; the blocks of the
+ * norm change the order of a sum. */
+START_TEST(cuts_change_no_bit) {
+    const rule *r = &rules[_i];
+    const pp_plan_options options = {.batch = BATCH, .optimizer = r->optimizer};
+    trainer usual, cut, joined, blocks;
+    train_with("update.chunk = 64\n", &options, &usual);
+    train_with("update.chunk = 5\nupdate.wait_bytes = 1\n", &options, &cut);
+    train_with("update.chunk = 8\nlaunch.group_x = 4\n", &options, &joined);
+    train_with("update.block = 3\nupdate.chunk = 1\n", &options, &blocks);
+    ck_assert_msg(trainer_same(&usual, &cut) && trainer_same(&usual, &joined), "%s", r->name);
+    size_t count;
+    float *expected = trainer_read_all(&usual, &count), *found = trainer_read_all(&blocks, &count);
+    test_close(r->name, found, expected, count, r->optimizer.clip_norm > 0 ? tolerance : 0, 0);
+    free(expected);
+    free(found);
+    trainer_destroy(&usual);
+    trainer_destroy(&cut);
+    trainer_destroy(&joined);
+    trainer_destroy(&blocks);
+}
+END_TEST
+
 static void check_accumulation(const pp_optimizer *optimizer, uint32_t parts) {
     pp_plan_options whole_options = {.batch = BATCH, .optimizer = *optimizer};
     pp_plan_options part_options = {
@@ -269,6 +305,7 @@ int main(void) {
     tcase_add_unchecked_fixture(test, set_up, tear_down);
     tcase_add_loop_test(test, agrees_with_reference, 0, RULES);
     tcase_add_loop_test(test, at_once_is_as_good_as_at_the_end, 0, RULES);
+    tcase_add_loop_test(test, cuts_change_no_bit, 0, RULES);
     tcase_add_test(test, micro_batches_add_up);
     suite_add_tcase(suite, test);
     return test_run(suite);

@@ -95,6 +95,36 @@ START_TEST(holds_what_was_planned) {
 END_TEST
 
 /* Whatever runs, from the very first step on. */
+typedef struct told {
+    size_t calls, total;
+} told;
+
+static void hear(void *user, size_t done, size_t total) {
+    told *t = user;
+    ck_assert_uint_eq(done, t->calls++);
+    ck_assert(t->total == 0 || t->total == total);
+    t->total = total;
+}
+
+/* Once in front of each launch of each stream: at least a step's and an evaluation's. */
+START_TEST(creation_tells_how_far_it_is) {
+    trainer t;
+    told heard = {0};
+    const pp_session_options options = {.progress = hear, .progress_user = &heard};
+    trainer_create(&t, graph, &plans[_i], 1);
+    pp_session_destroy(t.session);
+    TEST_OK(pp_session_create(test_device(), t.plan, t.profile, &options, &t.session));
+    pp_plan_summary summary;
+    pp_plan_summarize(t.plan, &summary);
+    ck_assert_uint_eq(heard.calls, heard.total);
+    if (plans[_i].inference)
+        ck_assert_uint_eq(heard.total, summary.step_count);
+    else
+        ck_assert_uint_gt(heard.total, summary.step_count);
+    trainer_destroy(&t);
+}
+END_TEST
+
 START_TEST(running_creates_nothing) {
     trainer t;
     trainer_create(&t, graph, &plans[_i], 1);
@@ -282,7 +312,7 @@ START_TEST(refuses_a_profile_that_outgrows_the_plan) {
     char path[256];
     snprintf(path, sizeof path, "%s/other.profile", test_scratch_folder());
     FILE *file = fopen(path, "w");
-    ck_assert(file && fputs("batchnorm.split_pixels = 1\n", file) >= 0 && fclose(file) == 0);
+    ck_assert(file && fputs("batchnorm.split_octets = 1\n", file) >= 0 && fclose(file) == 0);
     pp_profile *planned = NULL, *other = NULL;
     pp_plan *plan = NULL;
     pp_session *session = NULL;
@@ -510,6 +540,7 @@ int main(void) {
     TCase *test = tcase_create("device");
     tcase_add_unchecked_fixture(test, set_up, tear_down);
     tcase_add_loop_test(test, holds_what_was_planned, 0, PLANS);
+    tcase_add_loop_test(test, creation_tells_how_far_it_is, 0, PLANS);
     tcase_add_loop_test(test, running_creates_nothing, 0, PLANS);
     tcase_add_loop_test(test, seed_decides, 0, PLANS);
     tcase_add_loop_test(test, inference_leaves_training_alone, 0, PLANS);

@@ -37,9 +37,10 @@ static size_t count_lines(const char *text) {
 }
 
 static const char *const names[] = {
-    "lenet",        "lenet-bn",      "resnet8-digits", "resnet20",     "resnet32",
-    "resnet44",     "resnet56",      "resnet110",      "preresnet164", "preresnet254",
-    "preresnet488", "preresnet1001", "resnet18",       "resnet34",     "resnet50",
+    "lenet",          "lenet-bn",     "resnet8-digits", "resnet20",
+    "resnet32",       "resnet44",     "resnet56",       "resnet110",
+    "preresnet164",   "preresnet254", "preresnet488",   "preresnet1001",
+    "resnet18-cifar", "resnet18",     "resnet34",       "resnet50",
 };
 enum { NAME_COUNT = sizeof names / sizeof *names };
 
@@ -71,7 +72,8 @@ START_TEST(defaults_are_the_data_sets) {
         uint32_t extent, channels, classes;
     } expected[] = {{"lenet", 28, 1, 10},         {"lenet-bn", 28, 1, 10},
                     {"resnet8-digits", 8, 1, 10}, {"resnet110", 32, 3, 10},
-                    {"preresnet164", 32, 3, 10},  {"resnet50", 224, 3, 1000}};
+                    {"preresnet164", 32, 3, 10},  {"resnet18-cifar", 32, 3, 10},
+                    {"resnet50", 224, 3, 1000}};
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         pp_model_options options;
         TEST_OK(pp_model_defaults(test_engine(), expected[i].name, &options));
@@ -109,6 +111,7 @@ START_TEST(small_and_odd_inputs_work) {
         {"resnet20", 1, 1, "layer3.2.add                 [1, 1, 64]"},
         {"resnet20", 31, 17, "layer3.2.add                 [8, 5, 64]"},
         {"preresnet164", 4, 8, "layer3.17.add                [1, 2, 256]"},
+        {"resnet18-cifar", 31, 17, "layer4.1.add                 [4, 3, 512]"},
         {"resnet18", 1, 1, "layer4.1.add                 [1, 1, 512]"},
         {"resnet50", 33, 65, "layer4.2.add                 [2, 3, 2048]"},
     };
@@ -143,6 +146,7 @@ START_TEST(node_counts) {
         {"preresnet254", 2 + 84 * 10 + 5 + 5},
         {"preresnet488", 2 + 162 * 10 + 5 + 5},
         {"preresnet1001", 2 + 333 * 10 + 5 + 5},
+        {"resnet18-cifar", 4 + 8 * 7 + 3 * 2 + 3},
         {"resnet18", 5 + 8 * 7 + 3 * 2 + 3},
         {"resnet34", 5 + 16 * 7 + 3 * 2 + 3},
         {"resnet50", 5 + 16 * 10 + 4 * 2 + 3},
@@ -159,7 +163,8 @@ END_TEST
 /* Trainable parameters. ResNets: the published counts (pytorch_resnet_cifar10 and torchvision).
  * LeNet, with 5*5*32 = 800 inputs to fc1: 416 + 12832 + 96120 + 10164 + 850; with batch-norm 48
  * biases less and 96 more. resnet8: convolutions 144 + 4608 + 13824 + 55296, batch-norms
- * 2*(16+32+64+128), classifier 650. */
+ * 2*(16+32+64+128), classifier 650. resnet18-cifar: resnet18's with 64*3*(7*7 - 3*3) weights less
+ * in the stem and 513*990 less in the classifier. */
 START_TEST(parameter_counts) {
     static const struct {
         const char *name;
@@ -168,7 +173,7 @@ START_TEST(parameter_counts) {
         {"lenet", 120382},      {"lenet-bn", 120430},   {"resnet8-digits", 75002},
         {"resnet20", 269722},   {"resnet32", 464154},   {"resnet44", 658586},
         {"resnet56", 853018},   {"resnet110", 1727962}, {"resnet18", 11689512},
-        {"resnet34", 21797672}, {"resnet50", 25557032},
+        {"resnet34", 21797672}, {"resnet50", 25557032}, {"resnet18-cifar", 11173962},
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         pp_plan *made = plan(expected[i].name, NULL, 1, "raw");
@@ -227,6 +232,20 @@ START_TEST(parameters_are_named_as_in_pytorch) {
         ck_assert_msg(has_parameter(made, of_resnet50[i]), "resnet50 has no '%s'", of_resnet50[i]);
     ck_assert(!has_parameter(made, "layer1.1.downsample.0.weight"));
     pp_plan_destroy(made);
+
+    made = plan("resnet18-cifar", NULL, 1, "raw");
+    ck_assert_uint_eq(pp_plan_parameter_count(made), 20 * 5 + 2);
+    static const char *const of_resnet18[] = {"conv1.weight",
+                                              "bn1.bias",
+                                              "layer1.0.conv1.weight",
+                                              "layer2.0.downsample.0.weight",
+                                              "layer4.0.downsample.1.bias",
+                                              "fc.bias"};
+    for (size_t i = 0; i < sizeof of_resnet18 / sizeof *of_resnet18; i++)
+        ck_assert_msg(has_parameter(made, of_resnet18[i]), "resnet18-cifar has no '%s'",
+                      of_resnet18[i]);
+    ck_assert(!has_parameter(made, "layer1.0.downsample.0.weight"));
+    pp_plan_destroy(made);
 }
 END_TEST
 
@@ -248,6 +267,10 @@ START_TEST(strides_and_skips_are_where_they_belong) {
         {"preresnet164", "layer2.0.pool                [16, 16, 64] <- layer1.17.add\n"},
         {"preresnet164", "layer2.0.shortcut            [16, 16, 128] <- layer2.0.pool\n"},
         {"preresnet164", "bn                           [8, 8, 256] <- layer3.17.add\n"},
+        {"resnet18-cifar", "conv1                        [32, 32, 64] <- image\n"},
+        {"resnet18-cifar", "layer1.0.conv1               [32, 32, 64] <- relu\n"},
+        {"resnet18-cifar", "layer2.0.downsample.0        [16, 16, 128] <- layer1.1.relu2\n"},
+        {"resnet18-cifar", "avgpool                      [1, 1, 512] <- layer4.1.relu2\n"},
         {"resnet18", "maxpool                      [56, 56, 64] <- relu\n"},
         {"resnet18", "layer1.0.add                 [56, 56, 64] <- layer1.0.bn2, maxpool\n"},
         {"resnet18", "layer2.0.conv1               [28, 28, 128] <- layer1.1.relu2\n"},

@@ -29,6 +29,7 @@ typedef struct batchnorm_case {
     bool relu;
     const char *coding;
     bool adds;
+    const char *profile; /* NULL: the device's */
 } batchnorm_case;
 
 /* The values on the host; all [pixels, channels] or [channels]. */
@@ -170,6 +171,7 @@ static void open_case(op_harness *h, values *v, const batchnorm_case *c, bool in
                   .params = &params,
                   .inputs = {c->shape},
                   .codings = {c->coding},
+                  .profile = c->profile,
                   .inference = inference,
                   .in_place = !inference && strcmp(c->coding, "raw") != 0,
                   .gradient_in_place = !c->adds,
@@ -206,14 +208,55 @@ START_TEST(agrees_with_reference) {
     static const char *const codings[] = {"raw", "half", "norm:4", "norm:8", "norm:4,clip=3"};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (size_t k = 0; k < sizeof codings / sizeof *codings; k++)
-            check(&(batchnorm_case){shapes[i], with_relu, codings[k], (i + k) % 2});
+            check(&(batchnorm_case){shapes[i], with_relu, codings[k], (i + k) % 2, NULL});
+}
+END_TEST
+
+/* Work-items of one octet and of whole rows; the splits combined by a launch of their own and by
+ * each work-item. */
+START_TEST(profiles_agree_with_reference) {
+    static const char *const profiles[] = {"default", "pocl-cpu"};
+    for (size_t k = 0; k < sizeof profiles / sizeof *profiles; k++) {
+        check(&(batchnorm_case){shapes[2], with_relu, "raw", false, profiles[k]});
+        check(&(batchnorm_case){shapes[3], with_relu, "norm:4", true, profiles[k]});
+    }
+}
+END_TEST
+
+/* Statistics of values whose mean is thousands of deviations, and of values of which the first is
+ * the odd one out: a sum of squares without a shift, or with that value as its shift, goes wrong.
+ * What is left is a sum's rounding, 2^-24 * sqrt(512), six times. */
+START_TEST(extreme_statistics) {
+    static const struct {
+        double mean, deviation, first;
+    } extremes[] = {{4000, 0.5, 4000}, {0, 1, 300}, {1e6, 1e3, -1e6}};
+    for (size_t e = 0; e < sizeof extremes / sizeof *extremes; e++) {
+        op_harness h;
+        values v;
+        open_case(&h, &v, &(batchnorm_case){{8, 16, 16, 16}, with_relu, "raw", false, NULL}, false);
+        for (size_t i = 0; i < v.count; i++)
+            v.x[i] = i < v.channels
+                         ? extremes[e].first
+                         : (double)(float)(extremes[e].mean +
+                                           extremes[e].deviation * (double)test_random_normal());
+        op_harness_write(&h, h.b.inputs[0], v.x, v.count);
+        refer(&h, &v);
+        op_harness_forward(&h);
+        pp__ref statistics = h.b.auxiliary[PP__BATCHNORM_STATISTICS];
+        op_harness_expect(&h, "mean", statistics, v.mean, v.channels,
+                          8e-6f * (float)extremes[e].deviation, 1.2e-7f);
+        statistics.offset_bytes += v.channels * sizeof(float);
+        op_harness_expect(&h, "inverse deviation", statistics, v.inverse_deviation, v.channels, 0,
+                          8e-6f);
+        op_harness_destroy(&h);
+    }
 }
 END_TEST
 
 START_TEST(inference_uses_running_statistics) {
     op_harness h;
     values v;
-    open_case(&h, &v, &(batchnorm_case){shapes[2], with_relu, "raw", false}, true);
+    open_case(&h, &v, &(batchnorm_case){shapes[2], with_relu, "raw", false, NULL}, true);
     op_harness_write(&h, h.b.parameters[1], v.beta, v.channels);
     for (size_t c = 0; c < v.channels; c++)
         v.running_variance[c] = fabs(v.running_variance[c]) + 0.1;
@@ -233,7 +276,7 @@ END_TEST
 START_TEST(nan_passes_forward) {
     op_harness h;
     values v;
-    open_case(&h, &v, &(batchnorm_case){shapes[2], with_relu, "norm:4", false}, false);
+    open_case(&h, &v, &(batchnorm_case){shapes[2], with_relu, "norm:4", false, NULL}, false);
     op_harness_write(&h, h.b.parameters[1], v.beta, v.channels);
     v.x[0] = (double)NAN;
     op_harness_write(&h, h.b.inputs[0], v.x, v.count);
@@ -250,6 +293,8 @@ static int run_batchnorm(const char *name, bool relu) {
     Suite *suite = suite_create(name);
     TCase *test = tcase_create("device");
     tcase_add_test(test, agrees_with_reference);
+    tcase_add_test(test, profiles_agree_with_reference);
+    tcase_add_test(test, extreme_statistics);
     tcase_add_test(test, inference_uses_running_statistics);
     tcase_add_test(test, nan_passes_forward);
     suite_add_tcase(suite, test);

@@ -216,12 +216,15 @@ static inline void flow_move_gradient(flow *f, const pp__plan_step *step, bool a
     flow_write(f, step->input_gradients[0], adds ? to + from : from);
 }
 
+/* The parameters of the nodes step->node to step->index; a node that the loss does not depend on
+ * lies between them at most. */
 static inline void flow_update(flow *f, const pp__plan_step *step) {
-    const pp__plan_node *node = &f->plan->nodes[step->node];
-    for (uint32_t p = node->first_parameter; p < node->first_parameter + node->parameter_count;
-         p++) {
+    ck_assert_uint_le(step->node, step->index);
+    flow_read(f, f->plan->update_table, flow_symbol(FLOW_STAGED, 1, 0), "table");
+    for (uint32_t p = 0; p < f->plan->parameter_count; p++) {
         const pp__plan_parameter *parameter = &f->plan->parameters[p];
-        if (!parameter->spec.trainable) continue;
+        if (parameter->node < step->node || parameter->node > step->index) continue;
+        if (!parameter->spec.trainable || !f->expected[parameter->node]) continue;
         flow_read(f, parameter->gradient, flow_symbol(FLOW_PARAMETER_GRADIENT, p, 0), "gradient");
         flow_read(f, parameter->value, flow_symbol(FLOW_PARAMETER, p, 0), "parameter");
         flow_write(f, parameter->value, flow_symbol(FLOW_UPDATED, p, 0));
@@ -260,6 +263,8 @@ static inline void flow_begin(flow *f) {
     const pp_plan *plan = f->plan;
     f->holds[plan->input] = flow_symbol(FLOW_VALUE, plan->input_node, 0);
     f->holds[plan->scalars] = f->holds[plan->metrics] = flow_symbol(FLOW_STAGED, 1, 0);
+    if (plan->update_table != PP__NONE)
+        f->holds[plan->update_table] = flow_symbol(FLOW_STAGED, 1, 0);
     if (plan->labels != PP__NONE) f->holds[plan->labels] = flow_symbol(FLOW_STAGED, 0, 0);
     for (uint32_t p = 0; p < plan->parameter_count; p++) {
         const pp__plan_parameter *parameter = &plan->parameters[p];
@@ -280,6 +285,8 @@ static inline void flow_end(flow *f) {
     f->step = plan->step_count - 1;
     flow_read(f, plan->scalars, flow_symbol(FLOW_STAGED, 1, 0), "scalars");
     flow_read(f, plan->metrics, flow_symbol(FLOW_STAGED, 1, 0), "metrics");
+    if (plan->update_table != PP__NONE)
+        flow_read(f, plan->update_table, flow_symbol(FLOW_STAGED, 1, 0), "table");
     for (uint32_t p = 0; p < plan->parameter_count; p++) {
         const pp__plan_parameter *parameter = &plan->parameters[p];
         bool updated = parameter->spec.trainable && f->expected[parameter->node];

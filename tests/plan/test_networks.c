@@ -8,7 +8,7 @@
 
 static const char *const codecs[] = {"raw",           "half",      "norm:8",   "norm:4",
                                      "norm:4,clip=3", "avgpool:2", "avgpool:4"};
-enum { CODEC_COUNT = sizeof codecs / sizeof *codecs, MODEL_COUNT = 15 };
+enum { CODEC_COUNT = sizeof codecs / sizeof *codecs, MODEL_COUNT = 16 };
 
 static void check_packing(const pp_plan *plan, const char *model, const char *codec) {
     pp_plan_summary summary = summary_of(plan);
@@ -76,6 +76,7 @@ START_TEST(trainable_parameters) {
         const char *model;
         size_t elems;
     } cases[] = {{"resnet20", 269722},
+                 {"resnet18-cifar", 11173962},
                  {"resnet18", 11689512},
                  {"resnet34", 21797672},
                  {"resnet50", 25557032}};

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "support/support.h"
@@ -35,17 +36,19 @@ static const char *write_file(const char *text) {
 START_TEST(inherits) {
     ck_assert_uint_eq(number("default", "conv2d.vector"), 8);
     ck_assert_uint_eq(number("pocl-cpu", "conv2d.vector"), 16);
+    ck_assert_uint_eq(number("pocl-cpu-8", "conv2d.vector"), 8);
+    ck_assert_uint_eq(number("pocl-cpu-8", "common.chunk"), number("pocl-cpu", "common.chunk"));
     ck_assert_uint_eq(number("mali", "conv2d.vector"), 4);
-    ck_assert_uint_eq(number("mali", "batchnorm.split_pixels"),
-                      number("default", "batchnorm.split_pixels"));
+    ck_assert_uint_eq(number("mali", "batchnorm.split_octets"),
+                      number("default", "batchnorm.split_octets"));
     ck_assert_uint_eq(number("mali-g31", "conv2d.vector"), 4);
     ck_assert_uint_eq(number("mali-g31", "conv2d.weight_items"), 256);
 }
 END_TEST
 
 START_TEST(loads_every_shipped_profile) {
-    static const char *const names[] = {"default", "pocl-cpu", "mali",    "mali-g31",
-                                        "adreno",  "intel",    "discrete"};
+    static const char *const names[] = {"default",  "pocl-cpu", "pocl-cpu-8", "pocl-cpu-4", "mali",
+                                        "mali-g31", "adreno",   "intel",      "discrete"};
     pp_profile *profile = load(names[_i]);
     ck_assert_str_eq(pp_profile_name(profile), names[_i]);
     ck_assert(pp__profile_u32(profile, "common.chunk") >= 1);
@@ -61,22 +64,27 @@ START_TEST(matches) {
         const char *expected;
     } cases[] = {
         {{"pthread-skylake-avx512-Intel(R) Xeon(R)", "Portable Computing Language", "GenuineIntel",
-          "cpu"},
+          "cpu", 16},
          "pocl-cpu"},
-        {{"cpu-haswell-AMD EPYC", "Portable Computing Language", "AuthenticAMD", "cpu"},
-         "pocl-cpu"},
-        {{"NVIDIA H100", "Portable Computing Language", "NVIDIA Corporation", "gpu"}, "discrete"},
-        {{"Mali-G72", "ARM Platform", "ARM", "gpu"}, "mali"},
-        {{"Mali-G31 r0p0", "ARM Platform", "ARM", "gpu"}, "mali-g31"},
-        {{"QUALCOMM Adreno(TM)", "QUALCOMM Snapdragon(TM)", "QUALCOMM", "gpu"}, "adreno"},
-        {{"Intel(R) UHD Graphics 620", "Intel(R) OpenCL HD Graphics", "Intel(R) Corporation",
-          "gpu"},
-         "intel"},
-        {{"Intel(R) Core(TM) i7", "Intel(R) OpenCL", "Intel(R) Corporation", "cpu"}, "default"},
-        {{"gfx1030", "AMD Accelerated Parallel Processing", "Advanced Micro Devices, Inc.", "gpu"},
+        {{"cpu-haswell-AMD EPYC", "Portable Computing Language", "AuthenticAMD", "cpu", 8},
+         "pocl-cpu-8"},
+        {{"cpu-cortex-a76", "Portable Computing Language", "ARM", "cpu", 4}, "pocl-cpu-4"},
+        {{"cpu-riscv64", "Portable Computing Language", "", "cpu", 1}, "pocl-cpu-4"},
+        {{"cpu-sve", "Portable Computing Language", "ARM", "cpu", 32}, "pocl-cpu"},
+        {{"NVIDIA H100", "Portable Computing Language", "NVIDIA Corporation", "gpu", 1},
          "discrete"},
-        {{"Oclgrind Simulator", "Oclgrind", "University of Bristol", "other"}, "default"},
-        {{"", "", "", ""}, "default"},
+        {{"Mali-G72", "ARM Platform", "ARM", "gpu", 4}, "mali"},
+        {{"Mali-G31 r0p0", "ARM Platform", "ARM", "gpu", 4}, "mali-g31"},
+        {{"QUALCOMM Adreno(TM)", "QUALCOMM Snapdragon(TM)", "QUALCOMM", "gpu", 1}, "adreno"},
+        {{"Intel(R) UHD Graphics 620", "Intel(R) OpenCL HD Graphics", "Intel(R) Corporation", "gpu",
+          1},
+         "intel"},
+        {{"Intel(R) Core(TM) i7", "Intel(R) OpenCL", "Intel(R) Corporation", "cpu", 8}, "default"},
+        {{"gfx1030", "AMD Accelerated Parallel Processing", "Advanced Micro Devices, Inc.", "gpu",
+          1},
+         "discrete"},
+        {{"Oclgrind Simulator", "Oclgrind", "University of Bristol", "other", 1}, "default"},
+        {{"", "", "", "", 0}, "default"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         ck_assert_str_eq(pp__profile_match(&cases[i].subject), cases[i].expected);
@@ -107,10 +115,17 @@ START_TEST(refuses_files) {
         {"conv2d.tile = three\n", "expected a whole number"},
         {"conv2d.tile = -3\n", "expected a whole number"},
         {"conv2d.tile = 3 4\n", "expected a whole number"},
-        {"conv2d.tile = 0\n", "expected at least 1"},
-        {"common.group_x = 0\n", "expected at least 1"},
-        {"conv2d.tile = 4294967296\n", "too large"},
-        {"conv2d.block = 1048577\n", "expected at most 1048576"},
+        {"conv2d.tile = 3 [1 2 3]\n", "expected a whole number"},
+        {"conv2d.tile = 0\n", "\"conv2d.tile\": found 0, expected 1 to 16"},
+        {"conv2d.tile = 17\n", "\"conv2d.tile\": found 17, expected 1 to 16"},
+        {"#\nconv2d.vector = 5\n",
+         "own.profile:2: \"conv2d.vector\": found 5, expected one of 1 2 4 8 16"},
+        {"conv2d.pack = 2\n", "expected one of 0 1"},
+        {"conv2d.band_bytes = 2G\n", "found 2G, expected 1 to 1G"},
+        {"conv2d.band_bytes = 0\n", "found 0, expected 1 to 1G"},
+        {"common.group_x = 0\n", "found 0, expected 1 to 1048576"},
+        {"relu.group_x = 4294967296\n", "found 4294967296, expected 1 to 1048576"},
+        {"memory.max_chunks = 1048577\n", "expected 1 to 1048576"},
         {"conv2d.tile = 2\rconv2d.block = 4\n", "expected a whole number"},
         {"conv2d.band_bytes = 99999999999999999999\n", "expected a whole number"},
         {"conv2d.band_bytes = 17179869184G\n", "expected a whole number"},
@@ -143,6 +158,123 @@ START_TEST(refuses_files) {
                    "/dev/zero: more than 4194304 bytes");
     TEST_FAILS(pp_profile_load(test_engine(), "mail", &profile), PP_ERROR_INVALID_ARGUMENT,
                "no profile \"mail\"; there are adreno, default, discrete, intel,");
+}
+END_TEST
+
+START_TEST(tells_what_may_be_tried) {
+    pp_profile *profile = load("mali");
+    size_t count = pp_profile_tunable_count(profile);
+    bool found_vector = false, found_scratch = false;
+    for (size_t i = 0; i < count; i++) {
+        pp_tunable t;
+        pp_profile_read_tunable(profile, i, &t);
+        ck_assert_uint_gt(t.candidate_count, 0);
+        ck_assert_uint_ge(t.candidates[0], t.least);
+        ck_assert_uint_le(t.candidates[t.candidate_count - 1], t.most);
+        for (size_t c = 0; c < t.candidate_count; c++)
+            TEST_OK(pp_profile_set(profile, t.key, t.candidates[c]));
+        TEST_OK(pp_profile_set(profile, t.key, t.value));
+        if (!strcmp(t.key, "conv2d.vector")) {
+            found_vector = true;
+            ck_assert(t.value == 4 && t.candidate_count == 5 && t.listed && !t.in_bytes);
+        }
+        found_scratch = found_scratch || (!strcmp(t.key, "conv2d_weight.scratch_bytes") &&
+                                          t.in_bytes && !t.listed && t.least == 0);
+    }
+    ck_assert(found_vector && found_scratch);
+    TEST_FAILS(pp_profile_set(profile, "conv2d.vector", 5), PP_ERROR_INVALID_ARGUMENT,
+               "profile mali: \"conv2d.vector\": found 5, expected one of 1 2 4 8 16");
+    TEST_FAILS(pp_profile_set(profile, "conv2d.colour", 5), PP_ERROR_INVALID_ARGUMENT,
+               "has no \"conv2d.colour\"");
+    pp_profile_destroy(profile);
+    profile = load("pocl-cpu");
+    for (size_t i = 0; i < pp_profile_tunable_count(profile); i++) {
+        pp_tunable t;
+        pp_profile_read_tunable(profile, i, &t);
+        ck_assert_str_ne(t.key, "launch.group_x");
+    }
+    pp_profile_destroy(profile);
+}
+END_TEST
+
+static void read_back(const char *file, char *text, size_t capacity) {
+    FILE *stream = fopen(file, "r");
+    ck_assert(stream != NULL);
+    text[fread(text, 1, capacity - 1, stream)] = 0;
+    fclose(stream);
+}
+
+START_TEST(saves_what_was_changed) {
+    char file[128], text[1024];
+    pp_profile *profile = load("mali");
+    snprintf(file, sizeof file, "%s/a/b/saved.profile", test_scratch_folder());
+    const pp_device_info device = {
+        .type = PP_DEVICE_GPU, .name = "Mali-X (r1) #2|3", .platform = "ARM Platform"};
+    TEST_OK(pp_profile_set(profile, "conv2d.tile", 3));
+    TEST_OK(pp_profile_set(profile, "conv2d.block", 2));
+    TEST_OK(pp_profile_set(profile, "conv2d.block", 4)); /* mali's own */
+    TEST_OK(pp_profile_set(profile, "conv2d.band_bytes", 96 << 10));
+    TEST_OK(pp__profile_tighten(profile, "memory.alignment_bytes", 4096, true));
+    TEST_OK(pp_profile_save(profile, &device, "one\ntwo", file));
+    read_back(file, text, sizeof text);
+    ck_assert_str_eq(text,
+                     "# one\n# two\nparent = mali\nmatch.platform = ARM Platform\n"
+                     "match.device = Mali-X (r1) \nmatch.type = gpu\n\nconv2d.tile = 3\n"
+                     "conv2d.band_bytes = 96K\n");
+    pp_profile_destroy(profile);
+
+    /* Again from the file: its own numbers stay its own. */
+    profile = load(file);
+    ck_assert_str_eq(pp_profile_name(profile), "saved");
+    ck_assert_uint_eq(pp__profile_u32(profile, "conv2d.tile"), 3);
+    ck_assert_uint_eq(pp__profile_u32(profile, "conv2d.vector"), 4);
+    TEST_OK(pp_profile_set(profile, "conv2d.vector", 8));
+    TEST_OK(pp_profile_save(profile, NULL, NULL, file));
+    read_back(file, text, sizeof text);
+    ck_assert_str_eq(
+        text, "parent = mali\n\nconv2d.vector = 8\nconv2d.tile = 3\nconv2d.band_bytes = 96K\n");
+    snprintf(file, sizeof file, "%s/own.profile/x.profile", test_scratch_folder());
+    write_file("");
+    TEST_FAILS(pp_profile_save(profile, NULL, NULL, file), PP_ERROR_IO, "x.profile: cannot write");
+    pp_profile_destroy(profile);
+}
+END_TEST
+
+static void write_named(const char *folder, const char *name, const char *text) {
+    char file[256];
+    snprintf(file, sizeof file, "%s/%s", folder, name);
+    FILE *stream = fopen(file, "w");
+    ck_assert(stream != NULL && fputs(text, stream) >= 0);
+    fclose(stream);
+}
+
+START_TEST(finds_the_users) {
+    const pp_device_info device = {
+        .type = PP_DEVICE_GPU, .name = "Mali-G31", .platform = "ARM", .native_vector_float = 4};
+    char folder[128], *found, *own;
+    snprintf(folder, sizeof folder, "%s/profiles", test_scratch_folder());
+    setenv("POCKETPROP_CONFIG_DIR", test_scratch_folder(), 1);
+    TEST_OK(pp_profile_folder(test_engine(), &own));
+    ck_assert_str_eq(own, folder);
+    pp_text_free(test_engine(), own);
+    TEST_OK(pp_profile_find(test_engine(), &device, NULL, &found));
+    ck_assert(found == NULL); /* no folder */
+    ck_assert(mkdir(folder, 0700) == 0);
+    write_named(folder, "a.profile", "conv2d.tile = 2\n");
+    write_named(folder, "b.profile", "match.device = mali\nmatch.vector = 8\n");
+    write_named(folder, "c.profile.tuning", "match.device = mali\n");
+    TEST_OK(pp_profile_find(test_engine(), &device, NULL, &found));
+    ck_assert(found == NULL); /* none that fits */
+    write_named(folder, "e.profile", "match.device = mali\n");
+    write_named(folder, "d.profile", "match.device = mali\nmatch.vector = 2|4\n");
+    TEST_OK(pp_profile_find(test_engine(), &device, NULL, &found));
+    ck_assert_msg(found && test_contains(found, "/d.profile"), "%s", found);
+    pp_text_free(test_engine(), found);
+    write_named(folder, "z.profile", "parent = mali\nmatch.device = mali\n");
+    TEST_OK(pp_profile_find(test_engine(), &device, folder, &found));
+    ck_assert_msg(found && test_contains(found, "/z.profile"), "%s", found);
+    pp_text_free(test_engine(), found);
+    unsetenv("POCKETPROP_CONFIG_DIR");
 }
 END_TEST
 
@@ -217,10 +349,13 @@ int main(void) {
     unsetenv("POCKETPROP_LIMITS");
     TCase *profile = tcase_create("profile");
     tcase_add_test(profile, inherits);
-    tcase_add_loop_test(profile, loads_every_shipped_profile, 0, 7);
+    tcase_add_loop_test(profile, loads_every_shipped_profile, 0, 9);
     tcase_add_test(profile, matches);
     tcase_add_test(profile, reads_a_file);
     tcase_add_test(profile, refuses_files);
+    tcase_add_test(profile, tells_what_may_be_tried);
+    tcase_add_test(profile, saves_what_was_changed);
+    tcase_add_test(profile, finds_the_users);
     tcase_add_test(profile, prints_defines);
     tcase_add_test(profile, reports_missing_keys);
     tcase_add_test(profile, tightens);

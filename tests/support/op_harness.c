@@ -148,7 +148,7 @@ static void place_staging(op_harness *h) {
 
 void op_harness_open(op_harness *h, const char *profile) {
     memset(h, 0, sizeof *h);
-    TEST_OK(pp_profile_for_device(test_device(), profile, &h->profile));
+    TEST_OK(pp_profile_for_device(test_device(), profile ? profile : test_profile(), &h->profile));
 }
 
 void op_harness_create(op_harness *h, const op_case *c) {

@@ -37,6 +37,11 @@ pp_device *test_device(void) {
     return state.device;
 }
 
+const char *test_profile(void) {
+    const char *name = getenv("POCKETPROP_TEST_PROFILE");
+    return name && name[0] ? name : NULL;
+}
+
 static uint64_t seed(void) {
     const char *text = getenv("POCKETPROP_TEST_SEED");
     return text ? strtoull(text, NULL, 10) : 20190701;

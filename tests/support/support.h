@@ -23,6 +23,9 @@ pp_engine *test_engine(void);
 /* Opened on first use; POCKETPROP_TEST_DEVICE selects one. A program without a device fails. */
 pp_device *test_device(void);
 
+/* POCKETPROP_TEST_PROFILE, by name or path, or NULL: the device's own. For tests that name none. */
+const char *test_profile(void);
+
 /* Fails the test with the engine's sentence unless `status` is PP_OK. */
 #define TEST_OK(call)                                                                           \
     do {                                                                                        \

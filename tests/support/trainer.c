@@ -7,9 +7,14 @@
 
 void trainer_create(trainer *t, const pp_graph *graph, const pp_plan_options *options,
                     uint64_t seed) {
+    trainer_create_with(t, test_profile(), graph, options, seed);
+}
+
+void trainer_create_with(trainer *t, const char *profile, const pp_graph *graph,
+                         const pp_plan_options *options, uint64_t seed) {
     memset(t, 0, sizeof *t);
     TEST_OK(pp_graph_status(graph));
-    TEST_OK(pp_profile_for_device(test_device(), NULL, &t->profile));
+    TEST_OK(pp_profile_for_device(test_device(), profile, &t->profile));
     TEST_OK(pp_plan_create(graph, t->profile, options, &t->plan));
     TEST_OK(pp_session_create(test_device(), t->plan, t->profile,
                               &(pp_session_options){.seed = seed}, &t->session));

@@ -23,6 +23,9 @@ typedef struct trainer {
 /* Borrows the graph, of test_engine, during the call; uses test_device. */
 void trainer_create(trainer *t, const pp_graph *graph, const pp_plan_options *options,
                     uint64_t seed);
+/* With a profile by name or path in place of the device's. */
+void trainer_create_with(trainer *t, const char *profile, const pp_graph *graph,
+                         const pp_plan_options *options, uint64_t seed);
 void trainer_destroy(trainer *t);
 
 /* A parameter's number, and its element count. */

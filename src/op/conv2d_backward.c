@@ -1,36 +1,7 @@
-/* The convolution kernels' launches: how a geometry is cut into work-items. */
+/* Launches of the weight and bias gradients: how a geometry is cut into work-items. */
 #include "op/conv2d.h"
 #include "profile/profile.h"
 #include "util/size.h"
-
-enum { MAX_VECTOR = 16 };
-
-/* CONV2D_PART: the kernels of cl/op/conv2d.cl that a launch's program holds. */
-enum { PART_GATHER = 1, PART_WEIGHT = 2, PART_SMALL = 3 };
-
-static void begin(pp__launch *l, pp__stream *stream, const char *kernel, uint32_t part) {
-    pp__launch_begin(l, stream, "op/conv2d", kernel);
-    pp__launch_define(l, "CONV2D_PART", part);
-}
-
-/* Output channels of a work-item: the profile's, or fewer where a group has fewer. A last block
- * that would be short overlaps the one before (cl/op/conv2d.cl). */
-static uint32_t vector_of(const pp_profile *profile, uint32_t group_k) {
-    uint32_t vector = pp__profile_u32(profile, "conv2d.vector");
-    if (vector > MAX_VECTOR) vector = MAX_VECTOR;
-    while (vector > group_k) vector /= 2;
-    return vector;
-}
-
-/* The largest tile up to the profile's that leaves the least of the last one empty. */
-static uint32_t tile_of(const pp_profile *profile, uint32_t columns) {
-    uint32_t most = pp__profile_u32(profile, "conv2d.tile"), best = 1;
-    for (uint32_t tile = 1; tile <= most && tile <= columns; tile++)
-        if (pp__divide_up(columns, tile) * (uint64_t)tile * best <=
-            pp__divide_up(columns, best) * (uint64_t)best * tile)
-            best = tile;
-    return best;
-}
 
 /* The largest divisor of a group's input channels up to the profile's block. */
 static uint32_t block_of(const pp_profile *profile, uint32_t group_c) {
@@ -39,123 +10,36 @@ static uint32_t block_of(const pp_profile *profile, uint32_t group_c) {
     return block ? block : 1;
 }
 
-typedef struct axis {
-    uint32_t a_scale, divisor, out_scale, phase, count; /* count: outputs of this phase */
-    int32_t base, step;
-} axis;
-
-static void define_vector(pp__launch *l, const pp_profile *profile, uint32_t group_k) {
-    uint32_t vector = vector_of(profile, group_k);
-    pp__launch_define(l, "CONV2D_VECTOR", vector);
-    pp__launch_define(l, "CONV2D_TAIL", group_k % vector != 0);
-}
-
-static void append_axis(pp__launch *l, const axis *a) {
-    pp__launch_u32(l, a->a_scale);
-    pp__launch_i32(l, a->base);
-    pp__launch_i32(l, a->step);
-    pp__launch_u32(l, a->divisor);
-    pp__launch_u32(l, a->out_scale);
-    pp__launch_u32(l, a->phase);
-}
-
-/* One launch of conv2d_gather; in/out are the extents of what is read and written. */
-static pp_status gather(pp__stream *stream, const pp__conv2d_geometry *g, pp__shape in,
-                        pp__shape out, const axis *h, const axis *w, pp__ref x, pp__ref weight,
-                        pp__ref bias, pp__ref y, bool adds) {
-    const pp_profile *profile = pp__stream_profile(stream);
-    uint32_t group_k = out.c / g->groups, tile = tile_of(profile, w->count);
-    pp__launch l;
-    begin(&l, stream, "conv2d_gather", PART_GATHER);
-    define_vector(&l, profile, group_k);
-    pp__launch_define(&l, "CONV2D_TILE", tile);
-    pp__launch_define(&l, "CONV2D_ADD", adds);
-    pp__launch_define(&l, "CONV2D_BIAS", bias.memory != NULL);
-    pp__launch_tensor(&l, x, sizeof(float));
-    pp__launch_tensor(&l, weight, sizeof(float));
-    pp__launch_tensor(&l, bias, sizeof(float));
-    pp__launch_tensor(&l, y, sizeof(float));
-    const uint32_t extents[] = {in.h, in.w, in.c, out.h, out.w, out.c, g->r, g->s, g->groups};
-    for (size_t i = 0; i < sizeof extents / sizeof *extents; i++) pp__launch_u32(&l, extents[i]);
-    append_axis(&l, h);
-    append_axis(&l, w);
-    pp__launch_u32(&l, h->count);
-    pp__launch_u32(&l, w->count);
-    pp__launch_u32(&l, g->n);
-    size_t blocks = (size_t)g->groups * pp__divide_up(group_k, vector_of(profile, group_k));
-    return pp__launch_cover(&l, blocks, (size_t)h->count * pp__divide_up(w->count, tile), g->n);
-}
-
-pp_status pp__conv2d_forward(pp__stream *stream, const pp__conv2d_geometry *g, pp__ref x, pp__ref w,
-                             pp__ref bias, pp__ref y) {
-    axis h = {g->stride_h, 1, 1, 0, g->oh, -(int32_t)g->pad_h, (int32_t)g->dilation_h};
-    axis v = {g->stride_w, 1, 1, 0, g->ow, -(int32_t)g->pad_w, (int32_t)g->dilation_w};
-    return gather(stream, g, (pp__shape){g->n, g->h, g->w, g->c},
-                  (pp__shape){g->n, g->oh, g->ow, g->k}, &h, &v, x, w, bias, y, false);
-}
-
-size_t pp__conv2d_transposed_bytes(const pp__conv2d_geometry *g) {
-    return (size_t)g->r * g->s * (g->c / g->groups) * g->k * sizeof(float);
-}
-
-static axis data_axis(uint32_t extent, uint32_t phase, uint32_t stride, uint32_t pad,
-                      uint32_t dilation) {
-    return (axis){1,
-                  stride,
-                  stride,
-                  phase,
-                  pp__divide_up(extent - phase, stride),
-                  (int32_t)(phase + pad),
-                  -(int32_t)dilation};
-}
-
-pp_status pp__conv2d_backward_input(pp__stream *stream, const pp__conv2d_geometry *g, pp__ref w,
-                                    pp__ref dy, pp__ref dx, bool adds, pp__ref workspace) {
-    pp__launch l;
-    begin(&l, stream, "conv2d_transpose_weight", PART_SMALL);
-    pp__launch_tensor(&l, w, sizeof(float));
-    pp__launch_tensor(&l, workspace, sizeof(float));
-    pp__launch_u32(&l, g->r * g->s);
-    pp__launch_u32(&l, g->c);
-    pp__launch_u32(&l, g->k);
-    pp__launch_u32(&l, g->groups);
-    PP_TRY(pp__launch_cover(&l, (size_t)g->groups * pp__divide_up(g->c / g->groups, 8),
-                            (size_t)g->r * g->s, 1));
-    pp__ref none = {0};
-    for (uint32_t ph = 0; ph < g->stride_h && ph < g->h; ph++)
-        for (uint32_t pw = 0; pw < g->stride_w && pw < g->w; pw++) {
-            axis h = data_axis(g->h, ph, g->stride_h, g->pad_h, g->dilation_h);
-            axis v = data_axis(g->w, pw, g->stride_w, g->pad_w, g->dilation_w);
-            PP_TRY(gather(stream, g, (pp__shape){g->n, g->oh, g->ow, g->k},
-                          (pp__shape){g->n, g->h, g->w, g->c}, &h, &v, dy, workspace, none, dx,
-                          adds));
-        }
-    return PP_OK;
-}
-
 /* How many ways the images are split, so that there are about conv2d.weight_items work-items. */
 static uint32_t splits_of(const pp__conv2d_geometry *g, const pp_profile *profile) {
     uint32_t group_k = g->k / g->groups, group_c = g->c / g->groups;
-    size_t items = (size_t)g->groups * pp__divide_up(group_k, vector_of(profile, group_k)) *
+    size_t items = (size_t)g->groups * pp__divide_up(group_k, pp__conv2d_vector(profile, group_k)) *
                    (group_c / block_of(profile, group_c)) * g->r * g->s;
     size_t wished = pp__profile_u32(profile, "conv2d.weight_items");
     size_t splits = (wished + items - 1) / items;
-    return splits > g->n ? g->n : (uint32_t)splits;
+    return pp__conv2d_splits(g, profile, splits > g->n ? g->n : splits);
 }
 
-static uint32_t weight_elems(const pp__conv2d_geometry *g) {
+uint32_t pp__conv2d_weight_elems(const pp__conv2d_geometry *g) {
     return g->r * g->s * (g->c / g->groups) * g->k;
 }
 
 size_t pp__conv2d_partial_bytes(const pp__conv2d_geometry *g, const pp_profile *profile) {
     uint32_t splits = splits_of(g, profile);
-    return splits > 1 ? (size_t)splits * weight_elems(g) * sizeof(float) : 0;
+    return splits > 1 ? (size_t)splits * pp__conv2d_weight_elems(g) * sizeof(float) : 0;
 }
 
-static pp_status reduce(pp__stream *stream, pp__ref partial, pp__ref dw, uint32_t elems,
-                        uint32_t splits, bool adds) {
+uint32_t pp__conv2d_splits(const pp__conv2d_geometry *g, const pp_profile *profile, size_t wished) {
+    size_t most = pp__profile_bytes(profile, "conv2d.partial_bytes") /
+                  (pp__conv2d_weight_elems(g) * sizeof(float));
+    if (wished > most) wished = most;
+    return wished ? (uint32_t)wished : 1;
+}
+
+pp_status pp__conv2d_reduce(pp__stream *stream, pp__ref partial, pp__ref dw, uint32_t elems,
+                            uint32_t splits, bool adds) {
     pp__launch l;
-    begin(&l, stream, "conv2d_reduce", PART_SMALL);
+    pp__conv2d_begin(&l, stream, "conv2d_reduce", PP__CONV2D_SMALL);
     pp__launch_define(&l, "CONV2D_ADD", adds);
     pp__launch_tensor(&l, partial, sizeof(float));
     pp__launch_tensor(&l, dw, sizeof(float));
@@ -171,22 +55,28 @@ pp_status pp__conv2d_backward_weight(pp__stream *stream, const pp__conv2d_geomet
     uint32_t group_k = g->k / g->groups, group_c = g->c / g->groups;
     uint32_t splits = splits_of(g, profile), block = block_of(profile, group_c);
     pp__launch l;
-    begin(&l, stream, "conv2d_backward_weight", PART_WEIGHT);
-    define_vector(&l, profile, group_k);
+    pp__conv2d_begin(&l, stream, "conv2d_backward_weight", PP__CONV2D_WEIGHT);
+    uint32_t vector = pp__conv2d_vector(profile, group_k);
+    pp__launch_define(&l, "CONV2D_VECTOR", vector);
+    pp__launch_define(&l, "CONV2D_TAIL", group_k % vector != 0);
     pp__launch_define(&l, "CONV2D_BLOCK", block);
     pp__launch_define(&l, "CONV2D_ADD", adds && splits == 1);
     pp__launch_tensor(&l, x, sizeof(float));
     pp__launch_tensor(&l, dy, sizeof(float));
     pp__launch_tensor(&l, splits > 1 ? workspace : dw, sizeof(float));
-    const uint32_t extents[] = {g->h,        g->w,     g->c,           g->oh,         g->ow,
-                                g->k,        g->r,     g->s,           g->groups,     g->stride_h,
-                                g->stride_w, g->pad_h, g->pad_w,       g->dilation_h, g->dilation_w,
-                                g->n,        splits,   weight_elems(g)};
+    const uint32_t extents[] = {g->h,        g->w,          g->c,
+                                g->oh,       g->ow,         g->k,
+                                g->r,        g->s,          g->groups,
+                                g->stride_h, g->stride_w,   g->pad_h,
+                                g->pad_w,    g->dilation_h, g->dilation_w,
+                                g->n,        splits,        pp__conv2d_weight_elems(g)};
     for (size_t i = 0; i < sizeof extents / sizeof *extents; i++) pp__launch_u32(&l, extents[i]);
-    PP_TRY(pp__launch_cover(&l,
-                            (size_t)g->groups * pp__divide_up(group_k, vector_of(profile, group_k)),
-                            group_c / block, (size_t)g->r * g->s * splits));
-    return splits > 1 ? reduce(stream, workspace, dw, weight_elems(g), splits, adds) : PP_OK;
+    PP_TRY(pp__launch_cover(
+        &l, (size_t)g->groups * pp__divide_up(group_k, pp__conv2d_vector(profile, group_k)),
+        group_c / block, (size_t)g->r * g->s * splits));
+    return splits > 1
+               ? pp__conv2d_reduce(stream, workspace, dw, pp__conv2d_weight_elems(g), splits, adds)
+               : PP_OK;
 }
 
 static size_t image_bytes(const pp__conv2d_geometry *g) {
@@ -216,12 +106,31 @@ static pp__conv2d_geometry tap_geometry(const pp__conv2d_geometry *g, uint32_t w
                                  0,      1,        1,        g->groups};
 }
 
+/* The gradient from values in float32, by the kernels that suit the geometry, and its workspace. */
+static size_t values_bytes(const pp__conv2d_geometry *g, const pp_profile *profile) {
+    if (pp__conv2d_depthwise_fits(g, profile))
+        return pp__conv2d_depthwise_bytes(g, PP__PASS_BACKWARD_PARAMETERS, profile);
+    if (pp__conv2d_tiled_fits(g, profile))
+        return pp__conv2d_tiled_bytes(g, PP__PASS_BACKWARD_PARAMETERS, profile);
+    return pp__conv2d_partial_bytes(g, profile);
+}
+
+static pp_status backward_weight_values(pp__stream *stream, const pp__conv2d_geometry *g, pp__ref x,
+                                        pp__ref dy, pp__ref dw, bool adds, pp__ref workspace) {
+    const pp_profile *profile = pp__stream_profile(stream);
+    if (pp__conv2d_depthwise_fits(g, profile))
+        return pp__conv2d_depthwise_backward_weight(stream, g, x, dy, dw, adds, workspace);
+    if (pp__conv2d_tiled_fits(g, profile))
+        return pp__conv2d_tiled_backward_weight(stream, g, x, dy, dw, adds, workspace);
+    return pp__conv2d_backward_weight(stream, g, x, dy, dw, adds, workspace);
+}
+
 /* The most partial sums that any band needs: splits depend on the number of images. */
 static size_t partial_bytes_up_to(pp__conv2d_geometry g, uint32_t images,
                                   const pp_profile *profile) {
     size_t most = 0;
     for (g.n = 1; g.n <= images; g.n++) {
-        size_t bytes = pp__conv2d_partial_bytes(&g, profile);
+        size_t bytes = values_bytes(&g, profile);
         if (bytes > most) most = bytes;
     }
     return most;
@@ -234,6 +143,8 @@ static size_t scratch_offset(size_t partial_bytes) {
 
 size_t pp__conv2d_stored_bytes(const pp__conv2d_geometry *g, const pp__stored *stored,
                                const pp_profile *profile) {
+    if (pp__conv2d_weight_fits(g, stored, profile))
+        return pp__conv2d_weight_bytes(g, stored, profile);
     if (pp__stored_is_plain(stored)) return pp__conv2d_partial_bytes(g, profile);
     if (in_pooled_domain(g, stored)) {
         pp__conv2d_geometry tap = tap_geometry(g, stored->coding.window, 1);
@@ -283,10 +194,10 @@ static pp_status backward_weight_pooled(pp__stream *stream, const pp__conv2d_geo
         pp__ref band_x = behind(stored->code, first * image_bytes(&tap));
         for (uint32_t t = 0; t < g->r * g->s; t++) {
             PP_TRY(pooled_gradient(stream, g, window, t / g->s, t % g->s, &tap, band_dy, sums));
-            PP_TRY(pp__conv2d_backward_weight(
+            PP_TRY(backward_weight_values(
                 stream, &tap, band_x, sums,
-                behind(dw, (size_t)t * weight_elems(&tap) * sizeof(float)), adds || first > 0,
-                workspace));
+                behind(dw, (size_t)t * pp__conv2d_weight_elems(&tap) * sizeof(float)),
+                adds || first > 0, workspace));
         }
     }
     return PP_OK;
@@ -295,6 +206,8 @@ static pp_status backward_weight_pooled(pp__stream *stream, const pp__conv2d_geo
 pp_status pp__conv2d_backward_weight_stored(pp__stream *stream, const pp__conv2d_geometry *g,
                                             const pp__stored *stored, pp__ref dy, pp__ref dw,
                                             bool adds, pp__ref workspace) {
+    if (pp__conv2d_weight_fits(g, stored, pp__stream_profile(stream)))
+        return pp__conv2d_weight_backward(stream, g, stored, dy, dw, adds, workspace);
     if (pp__stored_is_plain(stored))
         return pp__conv2d_backward_weight(stream, g, stored->code, dy, dw, adds, workspace);
     if (in_pooled_domain(g, stored))
@@ -306,8 +219,8 @@ pp_status pp__conv2d_backward_weight_stored(pp__stream *stream, const pp__conv2d
         pp__conv2d_geometry band = *g;
         band.n = g->n - first < images ? g->n - first : images;
         PP_TRY(pp__stored_decode(stored, first, band.n, x, stream));
-        PP_TRY(pp__conv2d_backward_weight(stream, &band, x, behind(dy, first * gradient_bytes(g)),
-                                          dw, adds || first > 0, workspace));
+        PP_TRY(backward_weight_values(stream, &band, x, behind(dy, first * gradient_bytes(g)), dw,
+                                      adds || first > 0, workspace));
     }
     return PP_OK;
 }
@@ -315,7 +228,7 @@ pp_status pp__conv2d_backward_weight_stored(pp__stream *stream, const pp__conv2d
 pp_status pp__conv2d_backward_bias(pp__stream *stream, uint32_t pixels, uint32_t k, pp__ref dy,
                                    pp__ref db, bool adds) {
     pp__launch l;
-    begin(&l, stream, "conv2d_backward_bias", PART_SMALL);
+    pp__conv2d_begin(&l, stream, "conv2d_backward_bias", PP__CONV2D_SMALL);
     pp__launch_define(&l, "CONV2D_ADD", adds);
     pp__launch_tensor(&l, dy, sizeof(float));
     pp__launch_tensor(&l, db, sizeof(float));
