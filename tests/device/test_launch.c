@@ -276,7 +276,7 @@ START_TEST(clamps_groups) {
     read_group("launch.group_x = 64\nlaunch.max_work_group_size = 4\n", (const size_t[]){101, 1, 1},
                sizes);
     ck_assert(sizes[0] == 4 && sizes[3] == 104);
-    read_group("launch.group_x = 4096\nlaunch.group_y = 64\n", (const size_t[]){2000000, 64, 1},
+    read_group("launch.group_x = 4096\nlaunch.group_y = 64\n", (const size_t[]){4096, 64, 1},
                sizes);
     ck_assert((size_t)sizes[0] * sizes[1] <=
               pp_device_describe(test_device())->max_work_group_size);
