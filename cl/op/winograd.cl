@@ -71,10 +71,6 @@
 #ifndef WINOGRAD_BLOCK_DEPTH
 #define WINOGRAD_BLOCK_DEPTH WINOGRAD_VECTOR
 #endif
-/* 1: the data gradient; the weights are [r, s, columns, depth] and are turned. */
-#ifndef WINOGRAD_TURNED
-#define WINOGRAD_TURNED 0
-#endif
 /* 1: add the bias. */
 #ifndef WINOGRAD_BIAS
 #define WINOGRAD_BIAS 0
@@ -300,7 +296,6 @@ static inline void store_window(const vec g[9], float *planes) {
     }
 }
 
-#if WINOGRAD_TURNED
 /* Rows become columns: each round deals the two halves of the deck out in turn. */
 static inline void transpose(vec v[WINOGRAD_VECTOR]) {
     UNROLL for (int round = 1; round < WINOGRAD_VECTOR; round *= 2) {
@@ -316,10 +311,26 @@ static inline void transpose(vec v[WINOGRAD_VECTOR]) {
     }
 }
 
-/* The windows of depth d0.. and columns k0..; a square of channels at a time, because the weights'
- * vectors run along the depth. */
+/* The windows of depth d0.. and columns k0... */
 static inline void load_weights(__global const float *w, int d0, int k0, int depth, int d_total,
                                 int k_total, float *planes) {
+    for (int d = 0; d < depth; d++)
+        for (int k = 0; k < WINOGRAD_BLOCK_COLUMNS; k += WINOGRAD_VECTOR) {
+            vec g[9];
+            UNROLL for (int tap = 0; tap < 9; tap++) {
+                g[tap] =
+                    k0 + k < k_total
+                        ? GLOBAL_CONST_VEC(w + ((size_t)tap * d_total + d0 + d) * k_total + k0 + k)
+                        : (vec)(0.0f);
+            }
+            store_window(g, planes + d * WINOGRAD_BLOCK_COLUMNS + k);
+        }
+}
+
+/* The same for the data gradient: weights [r, s, column, depth], turned. A square of channels at a
+ * time, because their vectors run along the depth. */
+static inline void load_turned_weights(__global const float *w, int d0, int k0, int depth,
+                                       int d_total, int k_total, float *planes) {
     for (int k = 0; k < WINOGRAD_BLOCK_COLUMNS; k += WINOGRAD_VECTOR)
         for (int d = 0; d < depth; d += WINOGRAD_VECTOR) {
             vec taps[9][WINOGRAD_VECTOR];
@@ -341,23 +352,6 @@ static inline void load_weights(__global const float *w, int d0, int k0, int dep
             }
         }
 }
-#else
-/* The windows of depth d0.. and columns k0... */
-static inline void load_weights(__global const float *w, int d0, int k0, int depth, int d_total,
-                                int k_total, float *planes) {
-    for (int d = 0; d < depth; d++)
-        for (int k = 0; k < WINOGRAD_BLOCK_COLUMNS; k += WINOGRAD_VECTOR) {
-            vec g[9];
-            UNROLL for (int tap = 0; tap < 9; tap++) {
-                g[tap] =
-                    k0 + k < k_total
-                        ? GLOBAL_CONST_VEC(w + ((size_t)tap * d_total + d0 + d) * k_total + k0 + k)
-                        : (vec)(0.0f);
-            }
-            store_window(g, planes + d * WINOGRAD_BLOCK_COLUMNS + k);
-        }
-}
-#endif
 
 /* Mean and sum of squared deviations of the outputs so far, per channel. */
 typedef struct {
@@ -442,7 +436,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void winograd_gather(
     uint w_offset, __global const float *restrict b, uint b_offset, __global float *restrict y,
     uint y_offset, __global float *restrict partial, uint partial_offset, int in_h, int in_w,
     int c_total, int out_h, int out_w, int k_total, int pad_h, int pad_w, int tiles_h, int tiles_w,
-    int tiles, int block_tiles, int adds, int wants_moments) {
+    int tiles, int block_tiles, int turned, int adds, int wants_moments) {
     const int k0 = (int)get_global_id(0) * WINOGRAD_BLOCK_COLUMNS;
     const int t0 = (int)get_global_id(1) * block_tiles;
     SCRATCH(planes_a, A_PLANE);
@@ -465,7 +459,10 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void winograd_gather(
                 load_input(xp + c, top, left, in_h, in_w, c_total,
                            planes_a + t * WINOGRAD_BLOCK_DEPTH + c);
         }
-        load_weights(w, c0, k0, depth, c_total, k_total, planes_b);
+        if (turned)
+            load_turned_weights(w, c0, k0, depth, c_total, k_total, planes_b);
+        else
+            load_weights(w, c0, k0, depth, c_total, k_total, planes_b);
         multiply_planes(planes_a, WINOGRAD_BLOCK_DEPTH, 1, planes_b, planes_m, live, depth,
                         c0 == 0);
     }
@@ -552,8 +549,8 @@ static inline void decode_tile(__global const uchar *code, const stored_channels
 }
 #endif
 
-/* One split's share of dw, [splits, split_stride]. A work-item owns blocks of input and output
- * channels over the tiles of one split. */
+/* One split's share of dw, [splits, split_stride], from x in float32 (`plain`) or as it is stored.
+ * A work-item owns blocks of input and output channels over the tiles of one split. */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void winograd_backward_weight(
     __global const uchar *restrict code, uint code_offset,
     __global const float *restrict statistics, uint statistics_offset,
@@ -561,7 +558,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void winograd_backward_w
     uint beta_offset, __global const float *restrict dy, uint dy_offset,
     __global float *restrict dw, uint dw_offset, int in_h, int in_w, int c_total, int out_h,
     int out_w, int k_total, int pad_h, int pad_w, int tiles_h, int tiles_w, int tiles, int splits,
-    uint split_stride, int adds) {
+    uint split_stride, int adds, int plain) {
     const int k0 = (int)get_global_id(0) * WINOGRAD_BLOCK_COLUMNS;
     const int c0 = (int)get_global_id(1) * WINOGRAD_BLOCK_ROWS, split = (int)get_global_id(2);
     SCRATCH(planes_a, A_PLANE);
@@ -580,7 +577,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void winograd_backward_w
     for (int t0 = begin; t0 < end; t0 += WINOGRAD_BLOCK_DEPTH) {
         const int depth = min(WINOGRAD_BLOCK_DEPTH, end - t0);
 #ifdef STORED_VALUE
-        for (int c = 0; c < rows; c += WINOGRAD_VECTOR) {
+        for (int c = 0; c < rows && !plain; c += WINOGRAD_VECTOR) {
             stored_channels k[WINOGRAD_VECTOR / 8];
             for (int o = 0; o < WINOGRAD_VECTOR / 8; o++)
                 k[o] = stored_channels8(statistics, gamma, beta, (uint)(c0 + c + 8 * o),
@@ -596,14 +593,12 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void winograd_backward_w
 #endif
         for (int t = 0; t < depth; t++) {
             const tile_place place = place_of(t0 + t, tiles_h, tiles_w);
-#ifndef STORED_VALUE
             const int top = place.top - pad_h, left = place.left - pad_w;
             __global const float *xp = (__global const float *)code +
                                        element_of(place.n, top, left, in_h, in_w, c_total) + c0;
-            for (int c = 0; c < rows; c += WINOGRAD_VECTOR)
+            for (int c = 0; c < rows && plain; c += WINOGRAD_VECTOR)
                 load_input(xp + c, top, left, in_h, in_w, c_total,
                            planes_a + t * WINOGRAD_BLOCK_ROWS + c);
-#endif
             __global const float *gp =
                 dy + element_of(place.n, place.top, place.left, out_h, out_w, k_total) + k0;
             for (int k = 0; k < WINOGRAD_BLOCK_COLUMNS; k += WINOGRAD_VECTOR)

@@ -6,7 +6,7 @@
 /* WINOGRAD_PART: the kernel of cl/op/winograd.cl that a launch's program holds. */
 enum { PART_GATHER = 1, PART_WEIGHT = 2 };
 
-enum { WINDOW = 3, MAX_VECTOR = 16 };
+enum { WINDOW = 3, MAX_VECTOR = 16, OCTET = 8 };
 
 /* Of a register tile, along a side: no processor has more registers. */
 enum { MAX_REGISTERS = 32 };
@@ -207,16 +207,15 @@ static pp_status gather(pp__stream *stream, const cut *c, pp__shape in, pp__shap
                         pp__ref bias, pp__ref y, pp__ref moments, bool adds) {
     pp__launch l;
     begin(&l, stream, "winograd_gather", PART_GATHER, c);
-    pp__launch_define(&l, "WINOGRAD_TURNED", turned);
     pp__launch_define(&l, "WINOGRAD_BIAS", bias.memory != NULL);
     pp__launch_tensor(&l, x, sizeof(float));
     pp__launch_tensor(&l, w, sizeof(float));
     pp__launch_tensor(&l, bias, sizeof(float));
     pp__launch_tensor(&l, y, sizeof(float));
     pp__launch_tensor(&l, moments, sizeof(float));
-    const uint32_t values[] = {
-        in.h,  in.w,       in.c,       out.h,    out.w,        out.c, pad_h,
-        pad_w, c->tiles_h, c->tiles_w, c->tiles, c->item_rows, adds,  moments.memory != NULL};
+    const uint32_t values[] = {in.h,     in.w,         in.c,   out.h,      out.w,
+                               out.c,    pad_h,        pad_w,  c->tiles_h, c->tiles_w,
+                               c->tiles, c->item_rows, turned, adds,       moments.memory != NULL};
     append(&l, values, sizeof values / sizeof *values);
     return pp__launch_cover(&l, c->items_across, c->items_down, 1);
 }
@@ -268,8 +267,21 @@ bool pp__winograd_reads(const pp__conv2d_geometry *g, const pp__stored *stored,
                         const pp_profile *profile) {
     if (pp__stored_is_plain(stored)) return true;
     const pp__shape s = stored->shape;
-    return pp__profile_u32(profile, "conv2d.vector") >= 8 && !stored->coding.codec->pooled &&
+    return pp__profile_u32(profile, "conv2d.vector") >= OCTET && !stored->coding.codec->pooled &&
            s.n == g->n && s.h == g->h && s.w == g->w && s.c == g->c;
+}
+
+/* The program that reads what batch-norms keep raw reads plain values too: one program less. */
+static void append_stored(pp__launch *l, const pp__stored *stored, uint32_t vector) {
+    pp__stored read = *stored;
+    if (pp__stored_is_plain(stored)) {
+        read.subject = PP__SUBJECT_NORMALISED;
+        read.relu = true;
+    }
+    if (vector >= OCTET)
+        pp__conv2d_append_stored(l, &read);
+    else
+        pp__stored_arguments(stored, l);
 }
 
 pp_status pp__winograd_backward_weight(pp__stream *stream, const pp__conv2d_geometry *g,
@@ -281,15 +293,24 @@ pp_status pp__winograd_backward_weight(pp__stream *stream, const pp__conv2d_geom
     uint32_t elems = pp__conv2d_weight_elems(g);
     pp__launch l;
     begin(&l, stream, "winograd_backward_weight", PART_WEIGHT, &c);
-    if (pp__stored_is_plain(stored))
-        pp__stored_arguments(stored, &l);
-    else
-        pp__conv2d_append_stored(&l, stored);
+    append_stored(&l, stored, c.vector);
     pp__launch_tensor(&l, dy, sizeof(float));
     pp__launch_tensor(&l, splits > 1 ? workspace : dw, sizeof(float));
-    const uint32_t values[] = {
-        g->h,     g->w,      g->c,      g->oh,   g->ow,  g->k,  g->pad_h,
-        g->pad_w, c.tiles_h, c.tiles_w, c.tiles, splits, elems, adds && splits == 1};
+    const uint32_t values[] = {g->h,
+                               g->w,
+                               g->c,
+                               g->oh,
+                               g->ow,
+                               g->k,
+                               g->pad_h,
+                               g->pad_w,
+                               c.tiles_h,
+                               c.tiles_w,
+                               c.tiles,
+                               splits,
+                               elems,
+                               adds && splits == 1,
+                               pp__stored_is_plain(stored)};
     append(&l, values, sizeof values / sizeof *values);
     PP_TRY(pp__launch_cover(&l, c.items_across, c.items_down, splits));
     if (splits == 1) return PP_OK;
