@@ -16,8 +16,8 @@ static size_t stored_bytes(const pp__coding *coding, pp__shape shape) {
     return pp__shape_pixels(shape) * pp__divide_up(shape.c, 8) * coding->bits;
 }
 
-static void define(const pp__coding *coding, pp__launch *launch) {
-    pp__launch_define(launch, "ARGMAX_BITS", coding->bits);
+static void define(const pp__stored *stored, pp__launch *launch) {
+    pp__launch_define(launch, "ARGMAX_BITS", stored->coding.bits);
 }
 
 const pp__codec pp__codec_argmax = {

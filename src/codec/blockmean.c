@@ -31,15 +31,15 @@ static size_t stored_bytes(const pp__coding *coding, pp__shape shape) {
     return pp__shape_bytes(block_shape(coding, shape));
 }
 
-static void define(const pp__coding *coding, pp__launch *launch) {
-    pp__launch_define(launch, "BLOCKMEAN_WINDOW", coding->window);
+static void define(const pp__stored *stored, pp__launch *launch) {
+    pp__launch_define(launch, "BLOCKMEAN_WINDOW", stored->coding.window);
 }
 
 static pp_status encode(const pp__stored *stored, pp__ref value, pp__stream *stream) {
     const pp__shape blocks = block_shape(&stored->coding, stored->shape);
     pp__launch l;
     pp__launch_begin(&l, stream, "codec/blockmean", "blockmean_encode");
-    define(&stored->coding, &l);
+    define(stored, &l);
     pp__launch_tensor(&l, value, sizeof(float));
     pp__launch_tensor(&l, stored->code, sizeof(float));
     pp__launch_u32(&l, stored->shape.h);
@@ -54,7 +54,7 @@ static pp_status decode(const pp__stored *stored, uint32_t first_image, uint32_t
     const pp__shape blocks = block_shape(&stored->coding, stored->shape);
     pp__launch l;
     pp__launch_begin(&l, stream, "codec/blockmean", "blockmean_decode");
-    define(&stored->coding, &l);
+    define(stored, &l);
     pp__launch_tensor(&l, stored->code, sizeof(float));
     pp__launch_tensor(&l, value, sizeof(float));
     pp__launch_u32(&l, first_image);

@@ -70,7 +70,7 @@ size_t pp__coding_bytes(const pp__coding *coding, pp__shape shape) {
 
 void pp__stored_prefix(const pp__stored *stored, pp__launch *launch) {
     pp__launch_prefix(launch, stored->coding.codec->file);
-    if (stored->coding.codec->define) stored->coding.codec->define(&stored->coding, launch);
+    if (stored->coding.codec->define) stored->coding.codec->define(stored, launch);
 }
 
 void pp__stored_arguments(const pp__stored *stored, pp__launch *launch) {

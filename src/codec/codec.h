@@ -33,9 +33,12 @@ typedef enum pp__subject {
 typedef struct pp__codec pp__codec;
 typedef struct pp__coding {
     const pp__codec *codec; /* NULL: none */
-    uint32_t bits;          /* norm: per element; argmax: per element */
-    uint32_t window;        /* avgpool: block side */
+    uint32_t bits;          /* per element: norm, argmax, group; of the residual: pool */
+    uint32_t window;        /* block side: avgpool, btc, pool */
+    uint32_t group;         /* group: elements that share a range */
     float clip;             /* norm: the range in standard deviations */
+    float density;          /* bitmap: the share of non-zeros that there is room for */
+    bool lloyd;             /* norm: Lloyd and Max's levels instead of equal ones */
 } pp__coding;
 
 /* One stored code as a kernel sees it. For a normalised subject the channel tensors say how x-hat
@@ -47,7 +50,10 @@ typedef struct pp__stored {
     pp__ref code;
     pp__ref statistics; /* normalised: float32 [2, c], mean and 1/deviation */
     pp__ref gamma, beta;
-    bool relu;
+    bool relu; /* the value went through a ReLU: it has no negative elements */
+    /* Random rounding draws from (the step's scalars, number, element); cl/rng.cl. */
+    pp__ref scalars;
+    uint32_t number;
 } pp__stored;
 
 struct pp__codec {
@@ -58,10 +64,11 @@ struct pp__codec {
     bool (*read)(const char *parameters, pp__coding *coding, const char **expected_out);
     void (*print)(const pp__coding *coding, char *text, size_t capacity);
     /* Exact bytes for a value of this shape: the planner's only formula, and the bound of every
-     * write. */
+     * write. Each image's code stands for itself, and images follow each other: n images take n
+     * times the bytes of one. */
     size_t (*stored_bytes)(const pp__coding *coding, pp__shape shape);
     /* Defines that the codec's cl file needs. */
-    void (*define)(const pp__coding *coding, pp__launch *launch);
+    void (*define)(const pp__stored *stored, pp__launch *launch);
     /* Records the encoding of a whole float32 activation. NULL: an operator's kernel writes the
      * code. */
     pp_status (*encode)(const pp__stored *stored, pp__ref value, pp__stream *stream);

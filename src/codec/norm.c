@@ -42,7 +42,8 @@ static size_t stored_bytes(const pp__coding *coding, pp__shape shape) {
     return pp__shape_pixels(shape) * pp__divide_up(shape.c, 8) * coding->bits;
 }
 
-static void define(const pp__coding *coding, pp__launch *launch) {
+static void define(const pp__stored *stored, pp__launch *launch) {
+    const pp__coding *coding = &stored->coding;
     float levels = (float)(1u << coding->bits), step = 2 * coding->clip / levels;
     pp__launch_define(launch, "NORM_BITS", coding->bits);
     pp__launch_define_f32(launch, "NORM_STEP", step);

@@ -14,6 +14,8 @@ pp__ref pp__session_ref(const pp_session *session, uint32_t buffer) {
 static void bind_stored(const pp_session *session, const pp__saved *saved, pp__stored *stored) {
     const pp_plan *plan = session->plan;
     stored->code = pp__session_ref(session, saved->buffer);
+    stored->scalars = pp__session_ref(session, plan->scalars);
+    stored->number = plan->nodes[saved->node].number;
     if (saved->subject != PP__SUBJECT_NORMALISED) return;
     const pp__plan_node *root = &plan->nodes[saved->node];
     for (size_t s = 0; s < root->save_count; s++)
@@ -104,7 +106,7 @@ static pp_status bind_node(const recording *r, const pp__plan_step *step, pp__pa
 
 static pp_status record_encode(const recording *r, const pp__plan_step *step) {
     const pp__saved *saved = &r->session->plan->saved[step->index];
-    pp__stored stored = {.coding = saved->coding, .subject = saved->subject, .shape = saved->shape};
+    pp__stored stored = pp__plan_stored(r->session->plan, saved);
     bind_stored(r->session, saved, &stored);
     pp__ref value = pp__session_ref(r->session, r->session->plan->nodes[saved->node].value);
     return saved->coding.codec->encode(&stored, value, r->stream);

@@ -52,6 +52,13 @@ void pp__plan_touch(pp_plan *plan, uint32_t buffer, size_t step) {
     if (step > b->last) b->last = step;
 }
 
+pp__stored pp__plan_stored(const pp_plan *plan, const pp__saved *saved) {
+    return (pp__stored){.coding = saved->coding,
+                        .subject = saved->subject,
+                        .shape = saved->shape,
+                        .relu = (plan->nodes[saved->node].op->traits & PP__OP_RELU_OUTPUT) != 0};
+}
+
 void pp__plan_query(const pp_plan *plan, uint32_t number, const pp_profile *profile,
                     pp__op_query *q, pp__stored stored[PP__OP_SAVES]) {
     const pp__plan_node *node = &plan->nodes[number];
@@ -70,10 +77,7 @@ void pp__plan_query(const pp_plan *plan, uint32_t number, const pp_profile *prof
         memset(&stored[s], 0, sizeof stored[s]);
         q->stored[s] = NULL;
         if (s >= node->save_count || node->saved[s] == PP__NONE) continue;
-        const pp__saved *saved = &plan->saved[node->saved[s]];
-        stored[s] =
-            (pp__stored){.coding = saved->coding, .subject = saved->subject, .shape = saved->shape};
-        stored[s].relu = (plan->nodes[saved->node].op->traits & PP__OP_RELU_OUTPUT) != 0;
+        stored[s] = pp__plan_stored(plan, &plan->saved[node->saved[s]]);
         q->stored[s] = &stored[s];
     }
 }

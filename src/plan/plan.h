@@ -179,6 +179,9 @@ pp_status pp__plan_add_step(pp_plan *plan, pp__step_kind kind, uint32_t node, co
                             pp__plan_step **step_out);
 void pp__plan_touch(pp_plan *plan, uint32_t buffer, size_t step); /* PP__NONE is ignored */
 
+/* A record as kernels see it, without memory. */
+pp__stored pp__plan_stored(const pp_plan *plan, const pp__saved *saved);
+
 /* What is known of a node without memory. `stored` holds what q->stored points to. */
 void pp__plan_query(const pp_plan *plan, uint32_t node, const pp_profile *profile, pp__op_query *q,
                     pp__stored stored[PP__OP_SAVES]);
