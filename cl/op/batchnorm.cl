@@ -366,7 +366,8 @@ __kernel void batchnorm_backward_sums(__global const float *restrict dy, uint dy
     }
 }
 
-/* dx from dy, which may be the same memory. With BATCHNORM_COMBINE `sums` are the splits' and
+/* dx from dy, which may be the same memory; the means are over `pixels`, of which these may be only
+ * some. With BATCHNORM_COMBINE `sums` are the splits' and
  * dgamma and dbeta are written here; otherwise batchnorm_backward_parameters made one of them. */
 __kernel void batchnorm_backward(
     __global const float *dy, uint dy_offset, __global const uchar *restrict code, uint code_offset,
@@ -375,7 +376,7 @@ __kernel void batchnorm_backward(
     uint beta_offset, __global const uchar *restrict mask, uint mask_offset,
     __global const float *restrict sums, uint sums_offset, __global float *dx, uint dx_offset,
     __global float *restrict dgamma, uint dgamma_offset, __global float *restrict dbeta,
-    uint dbeta_offset, uint splits, uint channels, uint rows, uint width) {
+    uint dbeta_offset, uint splits, uint pixels, uint channels, uint rows, uint width) {
     TENSOR(dy);
     TENSOR(code);
     TENSOR(statistics);
@@ -388,7 +389,6 @@ __kernel void batchnorm_backward(
     TENSOR(dbeta);
     const common_share s = common_octets(rows, width);
     const uint period = period_of(s, channels);
-    const float pixels = (float)(rows * (width / channels));
     codec_channels ck[COMMON_OCTETS];
     float8 scale[COMMON_OCTETS], mean_g[COMMON_OCTETS], mean_product[COMMON_OCTETS];
     for (uint o = 0; o < s.octets; o++) {
@@ -409,8 +409,8 @@ __kernel void batchnorm_backward(
         const sums8 total = {load8(sums + c, channels - c),
                              load8(sums + channels + c, channels - c)};
 #endif
-        mean_g[o] = total.g / pixels;
-        mean_product[o] = total.product / pixels;
+        mean_g[o] = total.g / (float)pixels;
+        mean_product[o] = total.product / (float)pixels;
     }
     for (size_t p = s.p0; p < s.p1; p++) {
         for (uint o = 0; o < s.octets; o++) {

@@ -45,11 +45,23 @@ typedef struct pp_codec_override {
     const char *codec;
 } pp_codec_override;
 
+/* A run of nodes, `first` to `last` in the graph's order, that works on `images` images at a time:
+ * what lies between the nodes, and its gradients, takes memory for so many images only. Where
+ * batch-norms in it need the whole batch first, the layers in front of them are computed again: a
+ * run of one convolution, its batch-norm and a sum or max-pool computes the convolution twice. The
+ * results are the same but for the order of sums. */
+typedef struct pp_band {
+    const char *first, *last; /* a batch-norm or sum and the ReLU behind it go by the former's name */
+    uint32_t images;          /* a divisor of the batch; 0: about an eighth of it */
+} pp_band;
+
 typedef struct pp_plan_options {
     uint32_t batch;    /* samples per step; not 0 */
     const char *codec; /* the policy; NULL stands for "raw" */
     const pp_codec_override *overrides;
     size_t override_count;
+    const pp_band *bands; /* runs that do not overlap */
+    size_t band_count;
     pp_optimizer optimizer;
     uint32_t accumulate; /* micro-steps per update; 0 stands for 1 */
     bool inference;      /* forward only: nothing saved, no gradients */

@@ -142,6 +142,28 @@ static int read_override(const cli_command *command, const cli_option *row, char
     return CLI_OK;
 }
 
+static int read_band(const cli_command *command, const cli_option *row, char *text,
+                     cli_bands *bands) {
+    char *dots = strstr(text, ".."), *equals = strrchr(text, '='), *end = text;
+    unsigned long images = 0;
+    bool good = dots && dots > text && dots[2] && dots + 2 != equals;
+    if (good && equals) {
+        images = strtoul(equals + 1, &end, 10);
+        good = equals[1] >= '1' && equals[1] <= '9' && !*end && images <= UINT32_MAX;
+    }
+    if (!good)
+        return cli_fail(command, "--%s: found '%s', expected FIRST..LAST or FIRST..LAST=IMAGES",
+                        row->name, text);
+    if (bands->count == CLI_BAND_CAPACITY)
+        return cli_fail(command, "--%s: found more than %d of them, expected at most so many",
+                        row->name, CLI_BAND_CAPACITY);
+    *dots = '\0';
+    if (equals) *equals = '\0';
+    bands->items[bands->count++] =
+        (pp_band){.first = text, .last = dots + 2, .images = (uint32_t)images};
+    return CLI_OK;
+}
+
 /* Stores one option's argument (NULL for a flag) where its row says. */
 static int store(const cli_command *command, const cli_option *row, char *text,
                  cli_settings *settings) {
@@ -154,6 +176,7 @@ static int store(const cli_command *command, const cli_option *row, char *text,
         case CLI_FLAG: *(bool *)member = true; return CLI_OK;
         case CLI_TEXT: *(const char **)member = text; return CLI_OK;
         case CLI_OVERRIDE: return read_override(command, row, text, member);
+        case CLI_BAND: return read_band(command, row, text, member);
         case CLI_COUNT:
             if (read_count(text, row, member)) return CLI_OK;
             return fail_number(command, row, text, "a whole number");

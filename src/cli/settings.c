@@ -69,6 +69,10 @@ const cli_group cli_codec_options = {
          "another codec for the nodes that match, e.g. 'layer1.*=raw', or for a kind of value, "
          "e.g. @input=half; may be given several times, the last match wins",
          CLI_OVERRIDE, .offset = offsetof(cli_settings, overrides)},
+        {"band", "FIRST..LAST[=N]",
+         "run the nodes FIRST to LAST on N images at a time, so that what lies between them takes "
+         "memory for so many only; may be given several times",
+         CLI_BAND, .offset = offsetof(cli_settings, bands)},
         {0}}};
 
 const cli_group cli_data_options = {

@@ -25,6 +25,12 @@ typedef struct cli_overrides {
     size_t count;
 } cli_overrides;
 
+enum { CLI_BAND_CAPACITY = 256 };
+typedef struct cli_bands {
+    pp_band items[CLI_BAND_CAPACITY];
+    size_t count;
+} cli_bands;
+
 /* Texts are borrowed from the command line; NULL where nobody gave one. */
 typedef struct cli_settings {
     /* network */
@@ -36,6 +42,7 @@ typedef struct cli_settings {
     uint64_t batch, accumulate;
     const char *codec, *profile;
     cli_overrides overrides;
+    cli_bands bands;
     bool inference, all_rows;
 
     /* data */

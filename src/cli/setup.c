@@ -203,6 +203,8 @@ int cli_setup_plan_options(const cli_setup *setup, bool inference, pp_plan_optio
                                      .codec = settings->codec,
                                      .overrides = settings->overrides.items,
                                      .override_count = settings->overrides.count,
+                                     .bands = settings->bands.items,
+                                     .band_count = settings->bands.count,
                                      .optimizer = optimizer,
                                      .accumulate = (uint32_t)settings->accumulate,
                                      .inference = inference};

@@ -11,9 +11,20 @@ pp__ref pp__session_ref(const pp_session *session, uint32_t buffer) {
     return (pp__ref){session->arena.chunks[b->chunk], b->offset_bytes};
 }
 
-static void bind_stored(const pp_session *session, const pp__saved *saved, pp__stored *stored) {
+/* The step's images in a buffer; one that holds a band alone begins with them. */
+static pp__ref image_ref(const pp_session *session, const pp__plan_step *step, uint32_t buffer) {
+    pp__ref ref = pp__session_ref(session, buffer);
+    if (buffer == PP__NONE || session->plan->buffers[buffer].images != session->plan->batch)
+        return ref;
+    ref.offset_bytes +=
+        session->plan->buffers[buffer].bytes / session->plan->batch * step->first_image;
+    return ref;
+}
+
+static void bind_stored(const pp_session *session, const pp__plan_step *step,
+                        const pp__saved *saved, pp__stored *stored) {
     const pp_plan *plan = session->plan;
-    stored->code = pp__session_ref(session, saved->buffer);
+    stored->code = image_ref(session, step, saved->buffer);
     stored->scalars = pp__session_ref(session, plan->scalars);
     stored->number = plan->nodes[saved->node].number;
     if (saved->subject != PP__SUBJECT_NORMALISED) return;
@@ -46,21 +57,28 @@ static pp_status check_workspace(const recording *r, const pp__plan_step *step, 
                     pp_profile_name(r->profile), step->name, wanted, planned);
 }
 
+static pp_status fail_splits(const recording *r, const pp__plan_step *step) {
+    return pp__fail(r->session->engine, PP_ERROR_INVALID_ARGUMENT,
+                    "session: with profile '%s', '%s' splits its moments in another way than in "
+                    "the plan, which was made for another profile",
+                    pp_profile_name(r->profile), step->name);
+}
+
 /* Inference takes the running statistics. */
 static pp_status bind_moments(const recording *r, const pp__plan_step *step, pp__op_binding *b) {
     const pp_plan *plan = r->session->plan;
     const pp__plan_node *node = &plan->nodes[step->node];
     if (!r->training) b->q.input_moments = 0;
-    if (!r->training || step->kind != PP__STEP_FORWARD) return PP_OK;
+    if (!r->training || (step->kind != PP__STEP_FORWARD && step->kind != PP__STEP_STATISTICS))
+        return PP_OK;
     if (b->q.input_moments)
         b->input_moments = pp__session_ref(r->session, plan->nodes[node->inputs[0]].moments);
-    if (!node->moment_splits) return PP_OK;
+    if (!node->moment_splits || node->moments_apart || step->repeated) return PP_OK;
+    const uint32_t splits = node->op->moments(&b->q);
     b->output_moments = pp__session_ref(r->session, node->moments);
-    if (node->op->moments(&b->q) == node->moment_splits) return PP_OK;
-    return pp__fail(r->session->engine, PP_ERROR_INVALID_ARGUMENT,
-                    "session: with profile '%s', '%s' splits its moments in another way than in "
-                    "the plan, which was made for another profile",
-                    pp_profile_name(r->profile), step->name);
+    b->output_moments.offset_bytes +=
+        (size_t)b->band * splits * PP__OP_MOMENTS * node->shape.c * sizeof(float);
+    return splits * b->q.bands == node->moment_splits ? PP_OK : fail_splits(r, step);
 }
 
 static pp_status bind_node(const recording *r, const pp__plan_step *step, pp__pass pass,
@@ -69,20 +87,23 @@ static pp_status bind_node(const recording *r, const pp__plan_step *step, pp__pa
     const pp_plan *plan = session->plan;
     const pp__plan_node *node = &plan->nodes[step->node];
     memset(b, 0, sizeof *b);
-    pp__plan_query(plan, step->node, r->profile, &b->q, stored);
+    pp__plan_query_band(plan, step->node, step->image_count, r->profile, &b->q, stored);
     b->q.training = r->training;
-    PP_TRY(check_workspace(r, step, node->op->workspace ? node->op->workspace(&b->q, pass) : 0));
+    b->divided = step->divided;
+    b->band = step->first_image / step->image_count;
+    if (node->op->workspace && step->kind != PP__STEP_MOMENTS)
+        PP_TRY(check_workspace(r, step, node->op->workspace(&b->q, pass)));
     b->stream = r->stream;
     b->node_number = node->number;
-    b->output = pp__session_ref(session, node->value);
+    b->output = image_ref(session, step, node->value);
     for (size_t j = 0; j < node->op->input_count; j++)
-        b->inputs[j] = pp__session_ref(session, plan->nodes[node->inputs[j]].value);
+        b->inputs[j] = image_ref(session, step, plan->nodes[node->inputs[j]].value);
     PP_TRY(bind_moments(r, step, b));
     for (size_t s = 0; s < node->save_count; s++) {
         if (node->saved[s] == PP__NONE) {
             b->auxiliary[s] = pp__session_ref(session, node->auxiliary[s]);
         } else {
-            bind_stored(session, &plan->saved[node->saved[s]], &stored[s]);
+            bind_stored(session, step, &plan->saved[node->saved[s]], &stored[s]);
             b->auxiliary[s] = stored[s].code;
         }
     }
@@ -91,10 +112,10 @@ static pp_status bind_node(const recording *r, const pp__plan_step *step, pp__pa
         b->parameters[p] = pp__session_ref(session, parameter->value);
         b->parameter_gradients[p] = pp__session_ref(session, parameter->gradient);
     }
-    b->parameter_gradients_add = r->adds;
-    b->output_gradient = pp__session_ref(session, step->output_gradient);
+    b->parameter_gradients_add = r->adds || step->first_image;
+    b->output_gradient = image_ref(session, step, step->output_gradient);
     for (size_t j = 0; j < PP__OP_INPUTS; j++) {
-        b->input_gradients[j] = pp__session_ref(session, step->input_gradients[j]);
+        b->input_gradients[j] = image_ref(session, step, step->input_gradients[j]);
         b->input_gradient_adds[j] = step->adds[j];
     }
     b->workspace = pp__session_ref(session, step->workspace);
@@ -107,8 +128,9 @@ static pp_status bind_node(const recording *r, const pp__plan_step *step, pp__pa
 static pp_status record_encode(const recording *r, const pp__plan_step *step) {
     const pp__saved *saved = &r->session->plan->saved[step->index];
     pp__stored stored = pp__plan_stored(r->session->plan, saved);
-    bind_stored(r->session, saved, &stored);
-    pp__ref value = pp__session_ref(r->session, r->session->plan->nodes[saved->node].value);
+    stored.shape.n = step->image_count;
+    bind_stored(r->session, step, saved, &stored);
+    pp__ref value = image_ref(r->session, step, r->session->plan->nodes[saved->node].value);
     return saved->coding.codec->encode(&stored, value, r->stream);
 }
 
@@ -116,18 +138,21 @@ static pp_status record_encode(const recording *r, const pp__plan_step *step) {
 static pp_status record_add(const recording *r, const pp__plan_step *step) {
     pp__op_binding b = {.stream = r->stream};
     b.q.output = r->session->plan->nodes[step->node].shape;
+    b.q.output.n = step->image_count;
     b.q.inputs[0] = b.q.inputs[1] = b.q.output;
     b.q.input_count = 2;
     b.q.profile = r->profile;
-    b.inputs[0] = b.output = pp__session_ref(r->session, step->input_gradients[0]);
-    b.inputs[1] = pp__session_ref(r->session, step->output_gradient);
+    b.inputs[0] = b.output = image_ref(r->session, step, step->input_gradients[0]);
+    b.inputs[1] = image_ref(r->session, step, step->output_gradient);
     return pp__op_add.forward(&b);
 }
 
 static pp_status record_copy(const recording *r, const pp__plan_step *step) {
-    return pp__stream_copy(r->stream, pp__session_ref(r->session, step->output_gradient),
-                           pp__session_ref(r->session, step->input_gradients[0]),
-                           pp__shape_bytes(r->session->plan->nodes[step->node].shape));
+    pp__shape shape = r->session->plan->nodes[step->node].shape;
+    shape.n = step->image_count;
+    return pp__stream_copy(r->stream, image_ref(r->session, step, step->output_gradient),
+                           image_ref(r->session, step, step->input_gradients[0]),
+                           pp__shape_bytes(shape));
 }
 
 static pp_status record_clip(const recording *r, const pp__plan_step *step) {
@@ -152,6 +177,21 @@ static pp_status record_update(const recording *r, const pp__plan_step *step) {
     return pp__update_record(r->stream, r->updates, first_row, end_row - first_row);
 }
 
+/* A band's moments of a normalising operator's input. */
+static pp_status record_input_moments(const recording *r, const pp__plan_step *step) {
+    const pp_plan *plan = r->session->plan;
+    const pp__plan_node *node = &plan->nodes[step->node], *source = &plan->nodes[node->inputs[0]];
+    pp__op_binding b;
+    pp__stored stored[PP__OP_SAVES];
+    PP_TRY(bind_node(r, step, PP__PASS_FORWARD, &b, stored));
+    const uint32_t splits = node->op->input_splits(&b.q);
+    b.workspace = pp__session_ref(r->session, source->moments);
+    b.workspace.offset_bytes +=
+        (size_t)b.band * splits * PP__OP_MOMENTS * node->shape.c * sizeof(float);
+    if (splits * b.q.bands == source->moment_splits) return node->op->input_moments(&b);
+    return fail_splits(r, step);
+}
+
 static pp_status record_step(const recording *r, const pp__plan_step *step) {
     pp__op_binding b;
     pp__stored stored[PP__OP_SAVES];
@@ -161,9 +201,19 @@ static pp_status record_step(const recording *r, const pp__plan_step *step) {
         case PP__STEP_FORWARD:
             PP_TRY(bind_node(r, step, PP__PASS_FORWARD, &b, stored));
             return op->forward(&b);
+        case PP__STEP_MOMENTS: return record_input_moments(r, step);
+        case PP__STEP_STATISTICS:
+            PP_TRY(bind_node(r, step, PP__PASS_FORWARD, &b, stored));
+            return op->statistics(&b);
         case PP__STEP_BACKWARD_PARAMETERS:
             PP_TRY(bind_node(r, step, PP__PASS_BACKWARD_PARAMETERS, &b, stored));
             return op->backward_parameters(&b);
+        case PP__STEP_BACKWARD_SUMS:
+            PP_TRY(bind_node(r, step, PP__PASS_BACKWARD, &b, stored));
+            return op->backward_sums(&b);
+        case PP__STEP_BACKWARD_TOTALS:
+            PP_TRY(bind_node(r, step, PP__PASS_BACKWARD, &b, stored));
+            return op->backward_totals(&b);
         case PP__STEP_BACKWARD:
             PP_TRY(bind_node(r, step, PP__PASS_BACKWARD, &b, stored));
             return op->backward(&b);
@@ -192,7 +242,7 @@ static bool in_update(const pp_plan *plan, const pp__plan_step *step) {
 }
 static bool in_inference(const pp_plan *plan, const pp__plan_step *step) {
     (void)plan;
-    return step->kind == PP__STEP_FORWARD;
+    return step->kind == PP__STEP_FORWARD && !step->training_only;
 }
 
 /* One of the session's streams. */

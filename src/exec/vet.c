@@ -10,10 +10,11 @@ static pp_status vet_node(const pp_plan *plan, const pp__plan_step *step, pp__pa
     if (!node->op->self_test) return PP_OK;
     pp__op_binding b = {.stream = stream, .parameter_gradients_add = adds};
     pp__stored stored[PP__OP_SAVES];
-    pp__plan_query(plan, step->node, profile, &b.q, stored);
+    pp__plan_query_band(plan, step->node, step->image_count, profile, &b.q, stored);
     b.q.training = training;
     for (uint32_t p = 0; p < node->parameter_count; p++) b.parameters[p] = pp__probe_ref(stream);
-    if (training && pass == PP__PASS_FORWARD && node->moment_splits)
+    if (training && pass == PP__PASS_FORWARD && node->moment_splits && !node->moments_apart &&
+        !step->repeated)
         b.output_moments = pp__probe_ref(stream);
     for (size_t j = 0; j < PP__OP_INPUTS; j++) b.input_gradient_adds[j] = step->adds[j];
     return node->op->self_test(&b, pass);
@@ -29,7 +30,7 @@ static pp_status vet_step(const pp_plan *plan, const pp__plan_step *step, const 
         case PP__STEP_BACKWARD_PARAMETERS:
             PP_TRY(
                 vet_node(plan, step, PP__PASS_BACKWARD_PARAMETERS, true, false, profile, stream));
-            if (plan->accumulate == 1) return PP_OK;
+            if (plan->accumulate == 1 && step->image_count == plan->batch) return PP_OK;
             return vet_node(plan, step, PP__PASS_BACKWARD_PARAMETERS, true, true, profile, stream);
         case PP__STEP_BACKWARD:
             return vet_node(plan, step, PP__PASS_BACKWARD, true, false, profile, stream);

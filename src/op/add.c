@@ -41,5 +41,5 @@ const pp__op pp__op_add = {
     .infer = infer,
     .forward = forward,
     .cost = cost,
-    .traits = PP__OP_IN_PLACE | PP__OP_IN_PLACE_SECOND | PP__OP_GRADIENT_SHARED,
+    .traits = PP__OP_IN_PLACE | PP__OP_IN_PLACE_SECOND | PP__OP_GRADIENT_SHARED | PP__OP_BANDS,
 };

@@ -54,5 +54,5 @@ const pp__op pp__op_add_relu = {
     .backward = backward,
     .cost = cost,
     .traits = PP__OP_IN_PLACE | PP__OP_IN_PLACE_SECOND | PP__OP_GRADIENT_IN_PLACE |
-              PP__OP_GRADIENT_COMMON | PP__OP_RELU_OUTPUT,
+              PP__OP_GRADIENT_COMMON | PP__OP_RELU_OUTPUT | PP__OP_BANDS,
 };

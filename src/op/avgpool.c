@@ -56,4 +56,5 @@ const pp__op pp__op_avgpool = {
     .forward = forward,
     .backward = backward,
     .cost = cost,
+    .traits = PP__OP_BANDS,
 };

@@ -84,11 +84,15 @@ static layout lay_out(const pp__op_query *q) {
     return l;
 }
 
-/* Backward has two totals per channel and two partial sums per split and channel. Forward keeps the
+static uint32_t band_count(const pp__op_query *q) {
+    return q->bands ? q->bands : 1;
+}
+
+/* Backward has two totals per channel and two partial sums per split of a band and channel. Forward keeps the
  * moments there that do not come with x; inference its statistics. */
 size_t pp__batchnorm_workspace(const pp__op_query *q, pp__pass pass) {
     size_t splits = lay_out(q).split_count, channels = 2 * channel_bytes(q);
-    if (pass != PP__PASS_FORWARD) return channels + 2 * splits * channel_bytes(q);
+    if (pass != PP__PASS_FORWARD) return channels + 2 * splits * band_count(q) * channel_bytes(q);
     size_t moments = q->input_moments ? 0 : PP__OP_MOMENTS * splits * channel_bytes(q);
     return moments > channels ? moments : channels;
 }
@@ -180,6 +184,21 @@ static pp_status record_normalise(const pp__op_binding *b, const layout *at, pp_
     return pp__launch_cover_octets(&l, at->rows, at->width);
 }
 
+uint32_t pp__batchnorm_input_splits(const pp__op_query *q) {
+    return lay_out(q).split_count;
+}
+
+pp_status pp__batchnorm_input_moments(const pp__op_binding *b) {
+    layout at = lay_out(&b->q);
+    return record_moments(b, &at);
+}
+
+pp_status pp__batchnorm_statistics(const pp__op_binding *b) {
+    layout at = lay_out(&b->q);
+    if (!b->q.input_moments) PP_TRY(record_moments(b, &at));
+    return record_statistics(b, &at);
+}
+
 pp_status pp__batchnorm_forward(const pp__op_binding *b, bool relu) {
     const pp__stored *stored = b->q.training ? b->q.stored[PP__BATCHNORM_XHAT] : NULL;
     layout at = lay_out(&b->q);
@@ -187,11 +206,11 @@ pp_status pp__batchnorm_forward(const pp__op_binding *b, bool relu) {
         PP_TRY(record_running_statistics(b, b->workspace));
         return record_normalise(b, &at, b->workspace, NULL, false, relu);
     }
-    if (!b->q.input_moments) PP_TRY(record_moments(b, &at));
-    if (!combines(&b->q)) PP_TRY(record_statistics(b, &at));
+    bool combine = combines(&b->q) && !b->divided;
+    if (!b->q.input_moments && !b->divided) PP_TRY(record_moments(b, &at));
+    if (!combine && !b->divided) PP_TRY(record_statistics(b, &at));
     return record_normalise(b, &at, b->auxiliary[PP__BATCHNORM_STATISTICS],
-                            stored->coding.codec->stores_itself ? NULL : stored, combines(&b->q),
-                            relu);
+                            stored->coding.codec->stores_itself ? NULL : stored, combine, relu);
 }
 
 /* The bit plane, where the mask is no view of x-hat's code. */
@@ -221,23 +240,45 @@ static pp_status record_totals(const pp__op_binding *b, const layout *at, pp__re
     pp__launch_tensor(&l, b->parameter_gradients[0], sizeof(float));
     pp__launch_tensor(&l, b->parameter_gradients[1], sizeof(float));
     pp__launch_tensor(&l, totals, sizeof(float));
-    pp__launch_u32(&l, at->split_count);
+    pp__launch_u32(&l, at->split_count * band_count(&b->q));
     pp__launch_u32(&l, b->q.output.c);
     return cover_channels(&l, b->q.output.c);
 }
 
-pp_status pp__batchnorm_backward(const pp__op_binding *b, bool relu) {
-    layout at = lay_out(&b->q);
-    pp__ref totals = b->workspace, partial = b->workspace;
+/* Behind the totals in the workspace lie each band's partial sums. */
+static pp__ref partial_sums(const pp__op_binding *b) {
+    pp__ref partial = b->workspace;
     partial.offset_bytes += 2 * channel_bytes(&b->q);
+    return partial;
+}
+
+static pp_status record_sums(const pp__op_binding *b, const layout *at, bool relu) {
+    pp__ref partial = partial_sums(b);
+    partial.offset_bytes += 2 * (size_t)b->band * at->split_count * channel_bytes(&b->q);
     pp__launch l;
     begin_backward(&l, b, relu, "batchnorm_backward_sums");
     pp__launch_tensor(&l, partial, sizeof(float));
-    PP_TRY(cover_splits(&l, b, &at));
+    return cover_splits(&l, b, at);
+}
 
-    bool combine = combines(&b->q) && b->q.input_gradient[0];
-    if (!combine) PP_TRY(record_totals(b, &at, partial, totals));
+pp_status pp__batchnorm_backward_sums(const pp__op_binding *b) {
+    layout at = lay_out(&b->q);
+    return record_sums(b, &at, b->q.stored[PP__BATCHNORM_XHAT]->relu);
+}
+
+pp_status pp__batchnorm_backward_totals(const pp__op_binding *b) {
+    layout at = lay_out(&b->q);
+    return record_totals(b, &at, partial_sums(b), b->workspace);
+}
+
+pp_status pp__batchnorm_backward(const pp__op_binding *b, bool relu) {
+    layout at = lay_out(&b->q);
+    pp__ref totals = b->workspace, partial = partial_sums(b);
+    bool combine = combines(&b->q) && b->q.input_gradient[0] && !b->divided;
+    if (!b->divided) PP_TRY(record_sums(b, &at, relu));
+    if (!combine && !b->divided) PP_TRY(record_totals(b, &at, partial, totals));
     if (!b->q.input_gradient[0]) return PP_OK;
+    pp__launch l;
     begin_backward(&l, b, relu, "batchnorm_backward");
     pp__launch_define(&l, "BATCHNORM_COMBINE", combine);
     pp__launch_define(&l, "BATCHNORM_ADD", b->input_gradient_adds[0]);
@@ -247,6 +288,7 @@ pp_status pp__batchnorm_backward(const pp__op_binding *b, bool relu) {
     pp__launch_tensor(&l, b->parameter_gradients[0], sizeof(float));
     pp__launch_tensor(&l, b->parameter_gradients[1], sizeof(float));
     pp__launch_u32(&l, at.split_count);
+    pp__launch_u32(&l, at.rows * at.fold * band_count(&b->q));
     pp__launch_u32(&l, b->q.output.c);
     return pp__launch_cover_octets(&l, at.rows, at.width);
 }
@@ -285,6 +327,11 @@ const pp__op pp__op_batchnorm = {
     .workspace = pp__batchnorm_workspace,
     .forward = forward,
     .backward = backward,
+    .input_splits = pp__batchnorm_input_splits,
+    .input_moments = pp__batchnorm_input_moments,
+    .statistics = pp__batchnorm_statistics,
+    .backward_sums = pp__batchnorm_backward_sums,
+    .backward_totals = pp__batchnorm_backward_totals,
     .cost = pp__batchnorm_cost,
-    .traits = PP__OP_IN_PLACE | PP__OP_GRADIENT_IN_PLACE | PP__OP_NORMALISES,
+    .traits = PP__OP_IN_PLACE | PP__OP_GRADIENT_IN_PLACE | PP__OP_NORMALISES | PP__OP_BANDS,
 };

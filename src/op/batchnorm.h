@@ -16,6 +16,11 @@ size_t pp__batchnorm_save(const pp__op_query *q, pp__save saves[PP__OP_SAVES], b
 size_t pp__batchnorm_workspace(const pp__op_query *q, pp__pass pass);
 pp_status pp__batchnorm_forward(const pp__op_binding *b, bool relu);
 pp_status pp__batchnorm_backward(const pp__op_binding *b, bool relu);
+uint32_t pp__batchnorm_input_splits(const pp__op_query *q);
+pp_status pp__batchnorm_input_moments(const pp__op_binding *b);
+pp_status pp__batchnorm_statistics(const pp__op_binding *b);
+pp_status pp__batchnorm_backward_sums(const pp__op_binding *b);
+pp_status pp__batchnorm_backward_totals(const pp__op_binding *b);
 pp__op_cost pp__batchnorm_cost(const pp__op_query *q, pp__pass pass);
 
 #endif

@@ -25,6 +25,12 @@ const pp__op pp__op_batchnorm_relu = {
     .workspace = pp__batchnorm_workspace,
     .forward = forward,
     .backward = backward,
+    .input_splits = pp__batchnorm_input_splits,
+    .input_moments = pp__batchnorm_input_moments,
+    .statistics = pp__batchnorm_statistics,
+    .backward_sums = pp__batchnorm_backward_sums,
+    .backward_totals = pp__batchnorm_backward_totals,
     .cost = pp__batchnorm_cost,
-    .traits = PP__OP_IN_PLACE | PP__OP_GRADIENT_IN_PLACE | PP__OP_NORMALISES | PP__OP_RELU_OUTPUT,
+    .traits = PP__OP_IN_PLACE | PP__OP_GRADIENT_IN_PLACE | PP__OP_NORMALISES | PP__OP_RELU_OUTPUT |
+              PP__OP_BANDS,
 };

@@ -184,4 +184,5 @@ const pp__op pp__op_conv2d = {
     .backward_parameters = backward_parameters,
     .backward = backward,
     .cost = cost,
+    .traits = PP__OP_BANDS,
 };

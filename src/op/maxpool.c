@@ -79,5 +79,5 @@ const pp__op pp__op_maxpool = {
     .forward = forward,
     .backward = backward,
     .cost = cost,
-    .traits = PP__OP_POOL_INPUT,
+    .traits = PP__OP_POOL_INPUT | PP__OP_BANDS,
 };

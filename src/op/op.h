@@ -69,6 +69,7 @@ typedef struct pp__op_query {
     bool training;
     bool input_gradient[PP__OP_INPUTS]; /* false: nobody wants it (the network's input) */
     uint32_t input_moments; /* splits of the partial moments that come with input 0; 0: none */
+    uint32_t bands;         /* the batch is so many times these images; 0 stands for 1 */
     /* Coding, subject and shape of each save; refs only when bound. */
     const pp__stored *stored[PP__OP_SAVES];
 } pp__op_query;
@@ -90,6 +91,8 @@ typedef struct pp__op_binding {
     bool input_gradient_adds[PP__OP_INPUTS]; /* add to what is there; otherwise overwrite */
     pp__ref parameter_gradients[PP__OP_PARAMETERS];
     bool parameter_gradients_add;
+    bool divided;  /* the pass's first half was recorded before */
+    uint32_t band; /* of q.bands */
     pp__ref workspace;
     pp__ref labels;  /* losses: int32 [n], or float32 targets of the prediction's shape */
     pp__ref metrics; /* losses: float32 [2], loss sum and hits are added */
@@ -121,7 +124,10 @@ typedef enum pp__op_trait {
     PP__OP_GRADIENT_COMMON = 512,
     /* A loss that compares with float32 targets of its input's shape; other losses take int32
      * labels [n]. */
-    PP__OP_TARGETS = 1024
+    PP__OP_TARGETS = 1024,
+    /* Works on each image by itself, normalising operators but for their first halves: a batch may
+     * come in bands of images. */
+    PP__OP_BANDS = 2048
 } pp__op_trait;
 
 typedef struct pp__op {
@@ -148,6 +154,15 @@ typedef struct pp__op {
      * writes them. */
     pp_status (*backward_parameters)(const pp__op_binding *b);
     pp_status (*backward)(const pp__op_binding *b);
+    /* Normalising operators only, for batches in bands (plan/bands.c): the first halves of both
+     * passes. `input_moments` sees each band where its maker leaves no moments; `statistics` the
+     * whole batch; `backward_sums` each band in its turn, and `backward_totals` adds up and writes
+     * the parameters' gradients. All three backward steps share one workspace. */
+    uint32_t (*input_splits)(const pp__op_query *q);     /* of the moments that ... */
+    pp_status (*input_moments)(const pp__op_binding *b); /* ... this writes to `workspace` */
+    pp_status (*statistics)(const pp__op_binding *b);
+    pp_status (*backward_sums)(const pp__op_binding *b);
+    pp_status (*backward_totals)(const pp__op_binding *b);
     pp__op_cost (*cost)(const pp__op_query *q, pp__pass pass);
     uint32_t traits; /* a sum of pp__op_trait */
 } pp__op;

@@ -56,5 +56,5 @@ const pp__op pp__op_relu = {
     .forward = forward,
     .backward = backward,
     .cost = cost,
-    .traits = PP__OP_IN_PLACE | PP__OP_GRADIENT_IN_PLACE | PP__OP_RELU_OUTPUT,
+    .traits = PP__OP_IN_PLACE | PP__OP_GRADIENT_IN_PLACE | PP__OP_RELU_OUTPUT | PP__OP_BANDS,
 };

@@ -87,4 +87,5 @@ const pp__op pp__op_shortcut = {
     .forward = forward,
     .backward = backward,
     .cost = cost,
+    .traits = PP__OP_BANDS,
 };

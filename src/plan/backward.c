@@ -31,6 +31,7 @@ static pp_status new_gradient(backward_pass *b, uint32_t node, uint32_t *buffer_
     size_t bytes = pp__shape_bytes(plan->nodes[node].shape);
     PP_TRY(pp__plan_add_buffer(plan, plan->nodes[node].name, "gradient", PP_MEMORY_TRANSIENT, bytes,
                                bytes, buffer_out));
+    plan->buffers[*buffer_out].images = plan->batch;
     return pp__grow(plan->engine, &b->sharers, &b->sharer_capacity, plan->buffer_count,
                     sizeof *b->sharers);
 }
@@ -49,8 +50,6 @@ static pp_status make_exclusive(backward_pass *b, uint32_t node) {
     PP_TRY(pp__plan_add_step(b->plan, PP__STEP_COPY_GRADIENT, node, "copy gradient", &step));
     step->output_gradient = shared;
     step->input_gradients[0] = own;
-    pp__plan_touch(b->plan, shared, b->plan->step_count - 1);
-    pp__plan_touch(b->plan, own, b->plan->step_count - 1);
     b->sharers[shared]--;
     set_gradient(b, node, own);
     return PP_OK;
@@ -68,8 +67,6 @@ static pp_status share_gradient(backward_pass *b, uint32_t node, uint32_t buffer
     PP_TRY(pp__plan_add_step(b->plan, PP__STEP_ADD_GRADIENT, node, "add gradient", &step));
     step->output_gradient = buffer;
     step->input_gradients[0] = b->gradient[node];
-    pp__plan_touch(b->plan, buffer, b->plan->step_count - 1);
-    pp__plan_touch(b->plan, b->gradient[node], b->plan->step_count - 1);
     return PP_OK;
 }
 
@@ -79,28 +76,13 @@ static pp_status share_with_inputs(backward_pass *b, const pp__plan_node *node, 
     return PP_OK;
 }
 
-/* Everything a backward step of this node reads besides gradients. */
-static void touch_saved(pp_plan *plan, const pp__plan_node *node, size_t step) {
-    for (size_t s = 0; s < node->save_count; s++) {
-        pp__plan_touch(plan, node->auxiliary[s], step);
-        if (node->saved[s] == PP__NONE) continue;
-        const pp__saved *saved = &plan->saved[node->saved[s]];
-        pp__plan_touch(plan, saved->buffer, step);
-        if (saved->subject != PP__SUBJECT_NORMALISED) continue;
-        const pp__plan_node *root = &plan->nodes[saved->node];
-        for (size_t r = 0; r < root->save_count; r++)
-            pp__plan_touch(plan, root->auxiliary[r], step);
-    }
-}
-
-static pp_status place_parameter_gradients(pp_plan *plan, const pp__plan_node *node, size_t step) {
+static pp_status place_parameter_gradients(pp_plan *plan, const pp__plan_node *node) {
     for (uint32_t p = 0; p < node->parameter_count; p++) {
         pp__plan_parameter *parameter = &plan->parameters[node->first_parameter + p];
         if (!parameter->spec.trainable) continue;
         size_t bytes = parameter->elems * sizeof(float);
         PP_TRY(pp__plan_add_buffer(plan, parameter->name, "gradient", PP_MEMORY_GRADIENTS, bytes,
                                    bytes, &parameter->gradient));
-        pp__plan_touch(plan, parameter->gradient, plan->accumulate > 1 ? 0 : step);
     }
     return PP_OK;
 }
@@ -117,10 +99,7 @@ static pp_status add_parameter_step(backward_pass *b, uint32_t number, uint32_t 
     PP_TRY(pp__plan_add_step(plan, PP__STEP_BACKWARD_PARAMETERS, number, "backward weight", &step));
     step->output_gradient = output_gradient;
     PP_TRY(pp__plan_add_workspace(plan, number, PP__PASS_BACKWARD_PARAMETERS, step));
-    size_t now = plan->step_count - 1;
-    touch_saved(plan, &plan->nodes[number], now);
-    pp__plan_touch(plan, output_gradient, now);
-    return place_parameter_gradients(plan, &plan->nodes[number], now);
+    return place_parameter_gradients(plan, &plan->nodes[number]);
 }
 
 /* Where backward writes the gradient of input j, and whether it adds. */
@@ -158,10 +137,6 @@ static pp_status add_common_step(backward_pass *b, uint32_t number, uint32_t out
     step->output_gradient = output_gradient;
     step->input_gradients[0] = buffer;
     PP_TRY(pp__plan_add_workspace(plan, number, PP__PASS_BACKWARD, step));
-    size_t now = plan->step_count - 1;
-    touch_saved(plan, &plan->nodes[number], now);
-    pp__plan_touch(plan, output_gradient, now);
-    pp__plan_touch(plan, buffer, now);
     b->sharers[output_gradient]--;
     b->sharers[buffer]++;
     PP_TRY(share_with_inputs(b, &plan->nodes[number], buffer));
@@ -190,12 +165,7 @@ static pp_status add_backward_step(backward_pass *b, uint32_t number, uint32_t o
         step->adds[j] = adds[j];
     }
     PP_TRY(pp__plan_add_workspace(plan, number, PP__PASS_BACKWARD, step));
-    size_t now = plan->step_count - 1;
-    touch_saved(plan, node, now);
-    pp__plan_touch(plan, output_gradient, now);
-    for (size_t j = 0; j < PP__OP_INPUTS; j++) pp__plan_touch(plan, buffers[j], now);
-    if (node->op->traits & PP__OP_LOSS) pp__plan_touch(plan, plan->labels, now);
-    return node->op->backward_parameters ? PP_OK : place_parameter_gradients(plan, node, now);
+    return node->op->backward_parameters ? PP_OK : place_parameter_gradients(plan, node);
 }
 
 /* Parameters, moments and saved values all live when backward begins. */
@@ -220,10 +190,6 @@ static pp_status add_update_step(backward_pass *b) {
     PP_TRY(pp__plan_add_step(plan, PP__STEP_UPDATE, first, first == last ? "update" : "updates",
                              &step));
     step->index = last;
-    const pp__plan_node *end = &plan->nodes[last];
-    for (uint32_t p = plan->nodes[first].first_parameter;
-         p < end->first_parameter + end->parameter_count; p++)
-        pp__plan_touch(plan, plan->parameters[p].gradient, plan->step_count - 1);
     b->waiting_last = PP__NONE;
     b->waiting_bytes = 0;
     return PP_OK;
@@ -281,13 +247,8 @@ static pp_status add_final_updates(backward_pass *b) {
                bytes = pp__plan_square_count(plan, plan->profile) * sizeof(float);
         PP_TRY(pp__plan_add_buffer(plan, "gradient norm", "workspace", PP_MEMORY_WORKSPACE, bytes,
                                    bytes, &plan->steps[now].workspace));
-        pp__plan_touch(plan, plan->steps[now].workspace, now);
     }
-    PP_TRY(add_update_step(b));
-    /* Gradients that outlive their step do so to the very end, where applications may read them. */
-    for (size_t p = 0; p < plan->parameter_count; p++)
-        pp__plan_touch(plan, plan->parameters[p].gradient, plan->step_count - 1);
-    return PP_OK;
+    return add_update_step(b);
 }
 
 static pp_status add_update_table(pp_plan *plan) {

@@ -1,8 +1,11 @@
 /* What each step has to do: operations and bytes, whatever kernels do them. */
 #include "plan/plan.h"
 
-static double value_bytes(const pp_plan *plan, uint32_t node) {
-    return (double)pp__shape_bytes(plan->nodes[node].shape);
+/* Of the step's images. */
+static double value_bytes(const pp_plan *plan, const pp__plan_step *step, uint32_t node) {
+    pp__shape shape = plan->nodes[node].shape;
+    shape.n = step->image_count;
+    return (double)pp__shape_bytes(shape);
 }
 
 /* The operator's own answer, and the old gradients that a backward step adds to. */
@@ -10,22 +13,25 @@ static pp__op_cost cost_of_pass(const pp_plan *plan, const pp__plan_step *step, 
     const pp__plan_node *node = &plan->nodes[step->node];
     pp__op_query q;
     pp__stored stored[PP__OP_SAVES];
-    pp__plan_query(plan, step->node, NULL, &q, stored);
+    pp__plan_query_band(plan, step->node, step->image_count, NULL, &q, stored);
     pp__op_cost cost = node->op->cost(&q, pass);
     for (size_t j = 0; j < node->op->input_count; j++)
-        if (step->adds[j]) cost.bytes += value_bytes(plan, node->inputs[j]);
+        if (step->adds[j]) cost.bytes += value_bytes(plan, step, node->inputs[j]);
     return cost;
 }
 
-static pp__op_cost cost_of_encoding(const pp_plan *plan, const pp__saved *saved) {
-    double code = (double)pp__coding_bytes(&saved->coding, saved->shape);
-    return (pp__op_cost){.bytes = value_bytes(plan, saved->node) + code};
+static pp__op_cost cost_of_encoding(const pp_plan *plan, const pp__plan_step *step) {
+    const pp__saved *saved = &plan->saved[step->index];
+    pp__shape shape = saved->shape;
+    shape.n = step->image_count;
+    double code = (double)pp__coding_bytes(&saved->coding, shape);
+    return (pp__op_cost){.bytes = value_bytes(plan, step, saved->node) + code};
 }
 
 /* `transfers` reads and writes of a whole value, `flops` operations per element. */
-static pp__op_cost cost_per_elem(const pp_plan *plan, uint32_t node, double flops,
+static pp__op_cost cost_per_elem(const pp_plan *plan, const pp__plan_step *step, double flops,
                                  double transfers) {
-    double bytes = value_bytes(plan, node);
+    double bytes = value_bytes(plan, step, step->node);
     return (pp__op_cost){.flops = flops * bytes / sizeof(float), .bytes = transfers * bytes};
 }
 
@@ -58,10 +64,14 @@ static pp__op_cost cost_of(const pp_plan *plan, const pp__plan_step *step) {
         case PP__STEP_FORWARD: return cost_of_pass(plan, step, PP__PASS_FORWARD);
         case PP__STEP_BACKWARD_PARAMETERS:
             return cost_of_pass(plan, step, PP__PASS_BACKWARD_PARAMETERS);
+        case PP__STEP_BACKWARD_SUMS:
         case PP__STEP_BACKWARD: return cost_of_pass(plan, step, PP__PASS_BACKWARD);
-        case PP__STEP_ENCODE: return cost_of_encoding(plan, &plan->saved[step->index]);
-        case PP__STEP_COPY_GRADIENT: return cost_per_elem(plan, step->node, 0, 2);
-        case PP__STEP_ADD_GRADIENT: return cost_per_elem(plan, step->node, 1, 3);
+        case PP__STEP_MOMENTS: return cost_per_elem(plan, step, 3, 1);
+        case PP__STEP_STATISTICS:
+        case PP__STEP_BACKWARD_TOTALS: return (pp__op_cost){0}; /* a few numbers per channel */
+        case PP__STEP_ENCODE: return cost_of_encoding(plan, step);
+        case PP__STEP_COPY_GRADIENT: return cost_per_elem(plan, step, 0, 2);
+        case PP__STEP_ADD_GRADIENT: return cost_per_elem(plan, step, 1, 3);
         case PP__STEP_CLIP: return cost_of_clipping(plan);
         case PP__STEP_UPDATE: return cost_of_update(plan, step);
     }
@@ -71,6 +81,10 @@ static pp__op_cost cost_of(const pp_plan *plan, const pp__plan_step *step) {
 void pp_plan_describe_step(const pp_plan *plan, size_t step, pp_plan_step_info *info_out) {
     static const char *const passes[] = {
         [PP__STEP_FORWARD] = "forward",
+        [PP__STEP_MOMENTS] = "moments",
+        [PP__STEP_STATISTICS] = "statistics",
+        [PP__STEP_BACKWARD_SUMS] = "backward sums",
+        [PP__STEP_BACKWARD_TOTALS] = "backward totals",
         [PP__STEP_ENCODE] = "encode",
         [PP__STEP_BACKWARD_PARAMETERS] = "backward weight",
         [PP__STEP_BACKWARD] = "backward",

@@ -27,32 +27,45 @@ static bool may_overwrite(const forward_pass *f, uint32_t number, size_t input) 
     return f->pending[from->value] == 1 && pp__shape_equal(from->shape, node->shape);
 }
 
+/* The input whose place the output takes, or PP__NONE. One from outside of a run of bands comes
+ * first: it is whole anyway. */
+static uint32_t overwritten_input(const forward_pass *f, uint32_t number) {
+    const pp__plan_node *node = &f->plan->nodes[number];
+    uint32_t found = PP__NONE;
+    for (size_t j = 0; j < node->op->input_count; j++) {
+        if (!may_overwrite(f, number, j)) continue;
+        if (!pp__plan_same_run(f->plan, number, node->inputs[j])) return node->inputs[j];
+        if (found == PP__NONE) found = node->inputs[j];
+    }
+    return found;
+}
+
 static pp_status place_output(forward_pass *f, uint32_t number) {
     pp_plan *plan = f->plan;
     pp__plan_node *node = &plan->nodes[number];
-    for (size_t j = 0; j < node->op->input_count; j++)
-        if (may_overwrite(f, number, j)) {
-            node->value = plan->nodes[node->inputs[j]].value;
-            f->pending[node->value] = node->consumer_count;
-            return PP_OK;
-        }
+    uint32_t input = overwritten_input(f, number);
+    if (input != PP__NONE) {
+        node->value = plan->nodes[input].value;
+        f->pending[node->value] = node->consumer_count;
+        return PP_OK;
+    }
     pp_memory_class memory_class = f->kept[number] ? PP_MEMORY_SAVED : PP_MEMORY_TRANSIENT;
     size_t bytes = pp__shape_bytes(node->shape);
     PP_TRY(pp__plan_add_buffer(plan, node->name, NULL, memory_class, bytes, bytes, &node->value));
+    plan->buffers[node->value].images = plan->batch;
     f->pending[node->value] = node->consumer_count;
     return PP_OK;
 }
 
 /* Buffers that the operator's own kernels write for backward: codes of x-hat, pool indices,
  * statistics. */
-static pp_status place_operator_saves(pp_plan *plan, uint32_t number, size_t step) {
+static pp_status place_operator_saves(pp_plan *plan, uint32_t number) {
     pp__plan_node *node = &plan->nodes[number];
     for (size_t s = 0; s < node->save_count; s++) {
         const pp__save *save = &node->saves[s];
         if (node->saved[s] == PP__NONE) {
             PP_TRY(pp__plan_add_buffer(plan, node->name, "statistics", PP_MEMORY_SAVED, save->bytes,
                                        save->bytes, &node->auxiliary[s]));
-            pp__plan_touch(plan, node->auxiliary[s], step);
             continue;
         }
         pp__saved *saved = &plan->saved[node->saved[s]];
@@ -64,7 +77,7 @@ static pp_status place_operator_saves(pp_plan *plan, uint32_t number, size_t ste
             plan, node->name, saved->subject == PP__SUBJECT_BITS ? "index" : "x-hat",
             PP_MEMORY_SAVED, raw, pp__coding_bytes(&saved->coding, saved->shape), &saved->buffer));
         plan->buffers[saved->buffer].saved = node->saved[s];
-        pp__plan_touch(plan, saved->buffer, step);
+        plan->buffers[saved->buffer].images = plan->batch;
     }
     return PP_OK;
 }
@@ -84,16 +97,12 @@ static void want_moments(pp_plan *plan) {
     }
 }
 
-static pp_status place_moments(pp_plan *plan, uint32_t number, size_t step) {
+static pp_status place_moments(pp_plan *plan, uint32_t number) {
     pp__plan_node *node = &plan->nodes[number];
-    if (node->op->traits & PP__OP_NORMALISES)
-        pp__plan_touch(plan, plan->nodes[node->inputs[0]].moments, step);
     if (!node->moment_splits) return PP_OK;
     size_t bytes = (size_t)node->moment_splits * PP__OP_MOMENTS * node->shape.c * sizeof(float);
-    PP_TRY(pp__plan_add_buffer(plan, node->name, "moments", PP_MEMORY_WORKSPACE, bytes, bytes,
-                               &node->moments));
-    pp__plan_touch(plan, node->moments, step);
-    return PP_OK;
+    return pp__plan_add_buffer(plan, node->name, "moments", PP_MEMORY_WORKSPACE, bytes, bytes,
+                               &node->moments);
 }
 
 static pp_status add_encode_steps(pp_plan *plan, uint32_t number) {
@@ -108,8 +117,7 @@ static pp_status add_encode_steps(pp_plan *plan, uint32_t number) {
                                    pp__shape_bytes(saved->shape),
                                    pp__coding_bytes(&saved->coding, saved->shape), &saved->buffer));
         plan->buffers[saved->buffer].saved = (uint32_t)i;
-        pp__plan_touch(plan, saved->buffer, plan->step_count - 1);
-        pp__plan_touch(plan, plan->nodes[number].value, plan->step_count - 1);
+        plan->buffers[saved->buffer].images = plan->batch;
     }
     return PP_OK;
 }
@@ -119,9 +127,6 @@ static pp_status add_forward_step(forward_pass *f, uint32_t number) {
     pp__plan_node *node = &plan->nodes[number];
     pp__plan_step *step;
     PP_TRY(pp__plan_add_step(plan, PP__STEP_FORWARD, number, "forward", &step));
-    size_t now = plan->step_count - 1;
-    for (size_t j = 0; j < node->op->input_count; j++)
-        pp__plan_touch(plan, plan->nodes[node->inputs[j]].value, now);
     /* The output is placed while its inputs still count as unread, so that only the last reader
      * overwrites. */
     uint32_t before[PP__OP_INPUTS];
@@ -130,10 +135,8 @@ static pp_status add_forward_step(forward_pass *f, uint32_t number) {
     PP_TRY(place_output(f, number));
     for (size_t j = 0; j < node->op->input_count; j++)
         if (before[j] != node->value && f->pending[before[j]]) f->pending[before[j]]--;
-    pp__plan_touch(plan, node->value, now);
-    if (node->op->traits & PP__OP_LOSS) pp__plan_touch(plan, plan->labels, now);
-    PP_TRY(place_operator_saves(plan, number, now));
-    PP_TRY(place_moments(plan, number, now));
+    PP_TRY(place_operator_saves(plan, number));
+    PP_TRY(place_moments(plan, number));
     return pp__plan_add_workspace(plan, number, PP__PASS_FORWARD, step);
 }
 

@@ -7,6 +7,13 @@
 #include "profile/profile.h"
 #include "util/size.h"
 
+pp_status pp__plan_name(const pp_plan *plan, const char *owner, const char *what, char **name_out) {
+    size_t length = strlen(owner) + (what ? strlen(what) + 1 : 0) + 1;
+    PP_TRY(pp__allocate(plan->engine, length, 1, name_out));
+    snprintf(*name_out, length, "%s%s%s", owner, what ? " " : "", what ? what : "");
+    return PP_OK;
+}
+
 pp_status pp__plan_add_buffer(pp_plan *plan, const char *owner, const char *what,
                               pp_memory_class memory_class, size_t raw_bytes, size_t bytes,
                               uint32_t *buffer_out) {
@@ -18,9 +25,7 @@ pp_status pp__plan_add_buffer(pp_plan *plan, const char *owner, const char *what
                                 .bytes = bytes,
                                 .first = SIZE_MAX,
                                 .saved = PP__NONE};
-    size_t length = strlen(owner) + (what ? strlen(what) + 1 : 0) + 1;
-    PP_TRY(pp__allocate(plan->engine, length, 1, &buffer->name));
-    snprintf(buffer->name, length, "%s%s%s", owner, what ? " " : "", what ? what : "");
+    PP_TRY(pp__plan_name(plan, owner, what, &buffer->name));
     *buffer_out = (uint32_t)plan->buffer_count++;
     return PP_OK;
 }
@@ -35,21 +40,12 @@ pp_status pp__plan_add_step(pp_plan *plan, pp__step_kind kind, uint32_t node, co
                             .index = PP__NONE,
                             .output_gradient = PP__NONE,
                             .input_gradients = {PP__NONE, PP__NONE},
-                            .workspace = PP__NONE};
-    const char *owner = plan->nodes[node].name;
-    size_t length = strlen(owner) + strlen(what) + 2;
-    PP_TRY(pp__allocate(plan->engine, length, 1, &step->name));
-    snprintf(step->name, length, "%s %s", owner, what);
+                            .workspace = PP__NONE,
+                            .image_count = plan->batch};
+    PP_TRY(pp__plan_name(plan, plan->nodes[node].name, what, &step->name));
     plan->step_count++;
     *step_out = step;
     return PP_OK;
-}
-
-void pp__plan_touch(pp_plan *plan, uint32_t buffer, size_t step) {
-    if (buffer == PP__NONE) return;
-    pp__plan_buffer *b = &plan->buffers[buffer];
-    if (b->first == SIZE_MAX || step < b->first) b->first = step;
-    if (step > b->last) b->last = step;
 }
 
 pp__stored pp__plan_stored(const pp_plan *plan, const pp__saved *saved) {
@@ -61,16 +57,25 @@ pp__stored pp__plan_stored(const pp_plan *plan, const pp__saved *saved) {
 
 void pp__plan_query(const pp_plan *plan, uint32_t number, const pp_profile *profile,
                     pp__op_query *q, pp__stored stored[PP__OP_SAVES]) {
+    pp__plan_query_band(plan, number, plan->batch, profile, q, stored);
+}
+
+void pp__plan_query_band(const pp_plan *plan, uint32_t number, uint32_t image_count,
+                         const pp_profile *profile, pp__op_query *q,
+                         pp__stored stored[PP__OP_SAVES]) {
     const pp__plan_node *node = &plan->nodes[number];
     *q = (pp__op_query){.params = node->params,
                         .profile = profile,
                         .input_count = node->op->input_count,
                         .output = node->shape,
-                        .training = !plan->inference};
+                        .training = !plan->inference,
+                        .bands = plan->batch / image_count};
+    q->output.n = image_count;
     if (node->op->traits & PP__OP_NORMALISES)
         q->input_moments = plan->nodes[node->inputs[0]].moment_splits;
     for (size_t j = 0; j < node->op->input_count; j++) {
         q->inputs[j] = plan->nodes[node->inputs[j]].shape;
+        q->inputs[j].n = image_count;
         q->input_gradient[j] = plan->nodes[node->inputs[j]].wants_gradient;
     }
     for (size_t s = 0; s < PP__OP_SAVES; s++) {
@@ -78,6 +83,7 @@ void pp__plan_query(const pp_plan *plan, uint32_t number, const pp_profile *prof
         q->stored[s] = NULL;
         if (s >= node->save_count || node->saved[s] == PP__NONE) continue;
         stored[s] = pp__plan_stored(plan, &plan->saved[node->saved[s]]);
+        stored[s].shape.n = image_count;
         q->stored[s] = &stored[s];
     }
 }
@@ -91,10 +97,8 @@ pp_status pp__plan_add_workspace(pp_plan *plan, uint32_t number, pp__pass pass,
     pp__plan_query(plan, number, plan->profile, &q, stored);
     size_t bytes = node->op->workspace(&q, pass);
     if (!bytes) return PP_OK;
-    PP_TRY(pp__plan_add_buffer(plan, node->name, "workspace", PP_MEMORY_WORKSPACE, bytes, bytes,
-                               &step->workspace));
-    pp__plan_touch(plan, step->workspace, plan->step_count - 1);
-    return PP_OK;
+    return pp__plan_add_buffer(plan, node->name, "workspace", PP_MEMORY_WORKSPACE, bytes, bytes,
+                               &step->workspace);
 }
 
 static pp_status check_options(pp_engine *engine, const pp_plan_options *options) {
@@ -129,7 +133,7 @@ static pp_status add_staging(pp_plan *plan) {
     plan->input_node = 0;
     PP_TRY(pp__plan_add_buffer(plan, plan->nodes[0].name, NULL, PP_MEMORY_STAGING, input_bytes,
                                input_bytes, &plan->input));
-    pp__plan_touch(plan, plan->input, 0);
+    plan->buffers[plan->input].images = plan->batch;
     plan->labels = PP__NONE;
     if (plan->loss_node != PP__NONE) {
         const pp__plan_node *loss = &plan->nodes[plan->loss_node];
@@ -138,7 +142,6 @@ static pp_status add_staging(pp_plan *plan) {
                                 : plan->batch * sizeof(int32_t);
         PP_TRY(pp__plan_add_buffer(plan, "labels", NULL, PP_MEMORY_STAGING, plan->label_bytes,
                                    plan->label_bytes, &plan->labels));
-        pp__plan_touch(plan, plan->labels, 0);
     }
     size_t scalar_bytes = PP__SCALAR_WORDS * sizeof(uint32_t), metric_bytes = 2 * sizeof(float);
     PP_TRY(pp__plan_add_buffer(plan, "scalars", NULL, PP_MEMORY_STAGING, scalar_bytes, scalar_bytes,
@@ -164,22 +167,6 @@ static pp_status add_moments(pp_plan *plan) {
         }
     }
     return PP_OK;
-}
-
-/* Parameters, moments, scalars, metrics and the update's table live through the whole step. */
-static void keep_whole_step(pp_plan *plan, uint32_t buffer) {
-    pp__plan_touch(plan, buffer, 0);
-    pp__plan_touch(plan, buffer, plan->step_count - 1);
-}
-
-static void keep_persistent(pp_plan *plan) {
-    keep_whole_step(plan, plan->scalars);
-    keep_whole_step(plan, plan->metrics);
-    keep_whole_step(plan, plan->update_table);
-    for (size_t p = 0; p < plan->parameter_count; p++) {
-        keep_whole_step(plan, plan->parameters[p].value);
-        for (size_t m = 0; m < 2; m++) keep_whole_step(plan, plan->parameters[p].moments[m]);
-    }
 }
 
 static pp_status fail_layout(pp_plan *plan, pp_status status, size_t offender,
@@ -255,6 +242,7 @@ static pp_status build(pp_plan *plan, const pp_graph *graph, const pp_plan_optio
     PP_TRY(pp__plan_fuse(plan));
     PP_TRY(pp__plan_parameters(plan));
     PP_TRY(add_staging(plan));
+    PP_TRY(pp__plan_read_runs(plan, options));
     PP_TRY(pp__plan_saved(plan, options));
     PP_TRY(pp__plan_forward(plan));
     if (!plan->inference) {
@@ -264,7 +252,8 @@ static pp_status build(pp_plan *plan, const pp_graph *graph, const pp_plan_optio
     if (!plan->step_count)
         return pp__fail(plan->engine, PP_ERROR_INVALID_ARGUMENT,
                         "plan: the graph computes nothing");
-    keep_persistent(plan);
+    PP_TRY(pp__plan_bands(plan));
+    pp__plan_lives(plan);
     PP_TRY(pp__profile_status(plan->profile));
     return lay_out(plan);
 }
@@ -308,6 +297,7 @@ void pp_plan_destroy(pp_plan *plan) {
     pp__release(engine, plan->saved);
     pp__release(engine, plan->buffers);
     pp__release(engine, plan->steps);
+    pp__release(engine, plan->runs);
     pp__release(engine, plan->chunk_bytes);
     pp__release(engine, plan->live_bytes);
     pp__release(engine, plan);

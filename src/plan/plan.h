@@ -5,6 +5,8 @@
  *     saved     what backward reads, and each stored value's codec (policy.c reads policies)
  *     forward   the forward steps, and a buffer for every value
  *     backward  the backward and update steps, and the gradients' buffers
+ *     bands     runs of nodes that take a few images at a time
+ *     lives     first and last step of every buffer
  *     layout    offsets (memory/planner.h)
  *
  * A *buffer* is a place that lives from its first step to its last; values that overwrite one
@@ -29,6 +31,7 @@ typedef struct pp__plan_buffer {
     pp_memory_class memory_class;
     size_t raw_bytes; /* as float32 */
     size_t bytes;
+    uint32_t images; /* how many it holds, one behind the other; 0: what is not per image */
     size_t first, last;
     size_t chunk, offset_bytes;
     /* The saved record it holds (the first, where several keep one tensor), or PP__NONE. */
@@ -84,12 +87,17 @@ typedef struct pp__plan_node {
     uint32_t auxiliary[PP__OP_SAVES]; /* the buffer of a save without a codec, or PP__NONE */
     uint32_t value;                   /* the buffer of its output */
     uint32_t moment_splits, moments;  /* the buffer of its output's partial moments, if any */
+    bool moments_apart;               /* which a step of their reader writes */
 } pp__plan_node;
 
 typedef enum pp__step_kind {
     PP__STEP_FORWARD,
-    PP__STEP_ENCODE, /* index: saved record */
+    PP__STEP_MOMENTS,    /* of a normalising operator's input */
+    PP__STEP_STATISTICS, /* the first half of a normalising operator's forward pass */
+    PP__STEP_ENCODE,     /* index: saved record */
     PP__STEP_BACKWARD_PARAMETERS,
+    PP__STEP_BACKWARD_SUMS,   /* the first half of a normalising operator's backward pass, ... */
+    PP__STEP_BACKWARD_TOTALS, /* ... with the sums over all bands */
     PP__STEP_BACKWARD,
     PP__STEP_COPY_GRADIENT, /* input_gradients[0] = output_gradient */
     PP__STEP_ADD_GRADIENT,  /* input_gradients[0] += output_gradient */
@@ -105,8 +113,17 @@ typedef struct pp__plan_step {
     uint32_t input_gradients[PP__OP_INPUTS];
     bool adds[PP__OP_INPUTS];
     uint32_t workspace;
+    uint32_t first_image, image_count; /* the whole batch, or one band of it (bands.c) */
+    bool divided;                      /* the first half of the pass was done by steps of its own */
+    bool repeated;                     /* an earlier step computed the same */
+    bool training_only;                /* inference does without it */
     char *name;
 } pp__plan_step;
+
+/* Nodes first..last, worked on in bands of so many images (bands.c). */
+typedef struct pp__plan_run {
+    uint32_t first, last, images;
+} pp__plan_run;
 
 struct pp_plan {
     pp_engine *engine;
@@ -126,6 +143,8 @@ struct pp_plan {
     size_t buffer_count, buffer_capacity;
     pp__plan_step *steps;
     size_t step_count, step_capacity;
+    pp__plan_run *runs;
+    size_t run_count;
 
     uint32_t input, labels, scalars, metrics; /* staging buffers */
     uint32_t update_table;          /* a row for each gradient, or PP__NONE (exec/update.h) */
@@ -170,14 +189,27 @@ pp_status pp__plan_parameters(pp_plan *plan);
 pp_status pp__plan_saved(pp_plan *plan, const pp_plan_options *options);
 pp_status pp__plan_forward(pp_plan *plan);
 pp_status pp__plan_backward(pp_plan *plan);
+pp_status pp__plan_read_runs(pp_plan *plan, const pp_plan_options *options);
+pp_status pp__plan_bands(pp_plan *plan);
+/* Both in the same run, or a in none. */
+bool pp__plan_same_run(const pp_plan *plan, uint32_t a, uint32_t b);
 
 /* Shared by the passes. */
 pp_status pp__plan_add_buffer(pp_plan *plan, const char *owner, const char *what,
                               pp_memory_class memory_class, size_t raw_bytes, size_t bytes,
                               uint32_t *buffer_out);
+/* "conv1 forward"; the caller frees it. */
+pp_status pp__plan_name(const pp_plan *plan, const char *owner, const char *what, char **name_out);
 pp_status pp__plan_add_step(pp_plan *plan, pp__step_kind kind, uint32_t node, const char *what,
                             pp__plan_step **step_out);
-void pp__plan_touch(pp_plan *plan, uint32_t buffer, size_t step); /* PP__NONE is ignored */
+
+/* Every buffer that a step reads or writes, one that it changes as both; some more than once. */
+typedef void pp__use_visitor(void *user, uint32_t buffer, bool reads, bool writes);
+void pp__plan_visit_step(const pp_plan *plan, const pp__plan_step *step, pp__use_visitor *visit,
+                         void *user);
+
+/* First and last step of every buffer. */
+void pp__plan_lives(pp_plan *plan);
 
 /* A record as kernels see it, without memory. */
 pp__stored pp__plan_stored(const pp_plan *plan, const pp__saved *saved);
@@ -185,6 +217,10 @@ pp__stored pp__plan_stored(const pp_plan *plan, const pp__saved *saved);
 /* What is known of a node without memory. `stored` holds what q->stored points to. */
 void pp__plan_query(const pp_plan *plan, uint32_t node, const pp_profile *profile, pp__op_query *q,
                     pp__stored stored[PP__OP_SAVES]);
+/* The same of `image_count` images in one of the equal bands that the batch falls into. */
+void pp__plan_query_band(const pp_plan *plan, uint32_t node, uint32_t image_count,
+                         const pp_profile *profile, pp__op_query *q,
+                         pp__stored stored[PP__OP_SAVES]);
 
 /* Floats that clipping needs: one for each block of each gradient. */
 size_t pp__plan_square_count(const pp_plan *plan, const pp_profile *profile);

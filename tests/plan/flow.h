@@ -321,6 +321,7 @@ static inline void flow_check(const pp_plan *plan) {
             case PP__STEP_ADD_GRADIENT: flow_move_gradient(&f, step, true); break;
             case PP__STEP_CLIP: flow_clip(&f, step); break;
             case PP__STEP_UPDATE: flow_update(&f, step); break;
+            default: ck_abort_msg("a step of bands");
         }
     }
     flow_end(&f);

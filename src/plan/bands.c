@@ -1,0 +1,491 @@
+/* Bands of images: a run of nodes is worked on a few images at a time, so that what lies between
+ * them never exists for the whole batch.
+ *
+ * The plan is first made as if there were no bands. Here the steps of such a run, forward and
+ * backward each, are taken out as *templates* and put back once per band. A buffer that is born and
+ * dies among them holds one band from then on.
+ *
+ * Normalisation needs the whole batch's statistics in the middle. Its steps are divided: what comes
+ * in front of the statistics makes one pass over all bands, what comes behind them another; the
+ * later pass computes again, band by band, what it needs of the earlier one's values. So each
+ * template has a *level*, the pass in which it can run first, and pass p consists of the templates
+ * of level p and of those that make the band-sized values they read. Results do not depend on how
+ * often a template runs: what is added up (gradients of weights, partial sums) is so once.
+ *
+ *     conv, bn, add    pass 0, per band: conv (its moments)       then once: bn's statistics
+ *                      pass 1, per band: conv again, bn, add
+ *     backward         pass 0, per band: add, bn's sums           then once: bn's totals
+ *                      pass 1, per band: bn, conv's weight gradient (added), conv */
+#include <inttypes.h>
+#include <string.h>
+
+#include "plan/plan.h"
+#include "util/size.h"
+#include "util/text.h"
+
+typedef struct template {
+    pp__plan_step step;
+    size_t level;
+    bool whole;            /* runs once, behind its pass, with all images */
+    bool wanted;           /* by the pass at hand */
+    bool wanted_untrained; /* ... by what inference does of it */
+}
+template;
+
+typedef struct expansion {
+    pp_plan *plan;
+    const pp__plan_run *run;
+    template *templates;
+    size_t count, capacity;
+    size_t first, end; /* the steps taken out */
+} expansion;
+
+static bool is_local(const expansion *e, uint32_t buffer) {
+    const pp__plan_buffer *b = &e->plan->buffers[buffer];
+    return b->images && b->images < e->plan->batch;
+}
+
+/* A visitor's question: is `buffer` read, written? */
+typedef struct question {
+    uint32_t buffer;
+    bool reads, writes;
+} question;
+
+static void answer(void *user, uint32_t buffer, bool reads, bool writes) {
+    question *q = user;
+    if (buffer != q->buffer) return;
+    q->reads |= reads;
+    q->writes |= writes;
+}
+
+static question ask(const expansion *e, size_t t, uint32_t buffer) {
+    question q = {.buffer = buffer};
+    pp__plan_visit_step(e->plan, &e->templates[t].step, answer, &q);
+    return q;
+}
+
+/* The last template before t that writes `buffer`, or t where there is none. */
+static size_t writer_before(const expansion *e, size_t t, uint32_t buffer) {
+    for (size_t w = t; w-- > 0;)
+        if (ask(e, w, buffer).writes) return w;
+    return t;
+}
+
+/* The pass in which `later` may run at the earliest, for what `earlier` does. */
+static size_t level_behind(const template *earlier, const template *later) {
+    return earlier->level + (earlier->whole && !later->whole);
+}
+
+typedef struct leveling {
+    expansion *e;
+    size_t t;
+} leveling;
+
+static void raise_level(leveling *l, size_t other) {
+    template *t = &l->e->templates[l->t];
+    size_t least = level_behind(&l->e->templates[other], t);
+    if (t->level < least) t->level = least;
+}
+
+static void level_use(void *user, uint32_t buffer, bool reads, bool writes) {
+    leveling *l = user;
+    if (reads) {
+        size_t writer = writer_before(l->e, l->t, buffer);
+        if (writer != l->t) raise_level(l, writer);
+    }
+    if (!writes || is_local(l->e, buffer)) return;
+    for (size_t u = 0; u < l->t; u++) {
+        question q = ask(l->e, u, buffer);
+        if (q.reads || q.writes) raise_level(l, u);
+    }
+}
+
+static void find_levels(expansion *e) {
+    for (size_t t = 0; t < e->count; t++) {
+        leveling l = {e, t};
+        pp__plan_visit_step(e->plan, &e->templates[t].step, level_use, &l);
+    }
+}
+
+static void want(expansion *e, size_t t, bool untrained);
+
+typedef struct wanting {
+    expansion *e;
+    size_t t;
+    bool untrained;
+} wanting;
+
+static void want_maker(void *user, uint32_t buffer, bool reads, bool writes) {
+    (void)writes;
+    const wanting *w = user;
+    if (!reads || !is_local(w->e, buffer)) return;
+    size_t writer = writer_before(w->e, w->t, buffer);
+    if (writer != w->t) want(w->e, writer, w->untrained);
+}
+
+/* The template, and those that make the band-sized values it reads. */
+static void want(expansion *e, size_t t, bool untrained) {
+    template *wanted = &e->templates[t];
+    if (untrained ? wanted->wanted_untrained : wanted->wanted) return;
+    *(untrained ? &wanted->wanted_untrained : &wanted->wanted) = true;
+    wanting w = {e, t, untrained};
+    pp__plan_visit_step(e->plan, &wanted->step, want_maker, &w);
+}
+
+/* Inference needs a template for values of whole batches alone, not for moments. */
+static bool makes_whole_value(const expansion *e, const template *t) {
+    return t->step.kind == PP__STEP_FORWARD && !is_local(e, e->plan->nodes[t->step.node].value);
+}
+
+static void want_pass(expansion *e, size_t pass) {
+    for (size_t t = 0; t < e->count; t++)
+        e->templates[t].wanted = e->templates[t].wanted_untrained = false;
+    for (size_t t = 0; t < e->count; t++) {
+        const template *at = &e->templates[t];
+        if (at->level != pass || at->whole) continue;
+        want(e, t, false);
+        if (makes_whole_value(e, at)) want(e, t, true);
+    }
+}
+
+/* What a pass reads again must still be there: nobody of an earlier pass has written over it. */
+typedef struct rereading {
+    const expansion *e;
+    size_t t, pass;
+    bool lost;
+} rereading;
+
+static void check_reread(void *user, uint32_t buffer, bool reads, bool writes) {
+    (void)writes;
+    rereading *r = user;
+    if (!reads || is_local(r->e, buffer)) return;
+    for (size_t x = r->t + 1; x < r->e->count; x++)
+        r->lost |= r->e->templates[x].level < r->pass && ask(r->e, x, buffer).writes;
+}
+
+static pp_status check_pass(const expansion *e, size_t pass) {
+    for (size_t t = 0; t < e->count; t++) {
+        if (!e->templates[t].wanted || e->templates[t].level == pass) continue;
+        rereading r = {e, t, pass, false};
+        pp__plan_visit_step(e->plan, &e->templates[t].step, check_reread, &r);
+        if (r.lost)
+            return pp__fail(e->plan->engine, PP_ERROR_UNSUPPORTED,
+                            "plan: '%s' to '%s' cannot run in bands: '%s' would have to read again "
+                            "what is written over",
+                            e->plan->nodes[e->run->first].name, e->plan->nodes[e->run->last].name,
+                            e->templates[t].step.name);
+    }
+    return PP_OK;
+}
+
+static pp_status emit(expansion *e, const template *t, size_t pass, uint32_t first_image,
+                      uint32_t image_count) {
+    pp_plan *plan = e->plan;
+    PP_TRY(pp__grow(plan->engine, &plan->steps, &plan->step_capacity, plan->step_count + 1,
+                    sizeof *plan->steps));
+    pp__plan_step *step = &plan->steps[plan->step_count];
+    *step = t->step;
+    step->name = NULL;
+    step->first_image = first_image;
+    step->image_count = image_count;
+    step->repeated = t->level < pass;
+    step->training_only = step->kind == PP__STEP_FORWARD && !t->wanted_untrained;
+    plan->step_count++;
+    return pp__copy_text(plan->engine, t->step.name, &step->name);
+}
+
+static pp_status emit_passes(expansion *e) {
+    size_t pass_count = 0;
+    for (size_t t = 0; t < e->count; t++)
+        if (e->templates[t].level >= pass_count) pass_count = e->templates[t].level + 1;
+    for (size_t pass = 0; pass < pass_count; pass++) {
+        want_pass(e, pass);
+        PP_TRY(check_pass(e, pass));
+        for (uint32_t image = 0; image < e->plan->batch; image += e->run->images)
+            for (size_t t = 0; t < e->count; t++)
+                if (e->templates[t].wanted)
+                    PP_TRY(emit(e, &e->templates[t], pass, image, e->run->images));
+        for (size_t t = 0; t < e->count; t++)
+            if (e->templates[t].whole && e->templates[t].level == pass)
+                PP_TRY(emit(e, &e->templates[t], pass, 0, e->templates[t].step.image_count));
+    }
+    return PP_OK;
+}
+
+/* Scratch for a band, in the place of that for the batch. */
+static pp_status fit_workspace(expansion *e, pp__plan_step *step, pp__pass pass,
+                               uint32_t image_count) {
+    pp_plan *plan = e->plan;
+    const pp__plan_node *node = &plan->nodes[step->node];
+    pp__op_query q;
+    pp__stored stored[PP__OP_SAVES];
+    if (!node->op->workspace) return PP_OK;
+    pp__plan_query_band(plan, step->node, image_count, plan->profile, &q, stored);
+    const size_t bytes = node->op->workspace(&q, pass);
+    if (!bytes) {
+        step->workspace = PP__NONE;
+        return PP_OK;
+    }
+    if (step->workspace == PP__NONE)
+        return pp__plan_add_buffer(plan, node->name, "workspace", PP_MEMORY_WORKSPACE, bytes, bytes,
+                                   &step->workspace);
+    plan->buffers[step->workspace].bytes = plan->buffers[step->workspace].raw_bytes = bytes;
+    return PP_OK;
+}
+
+static pp_status add_template(expansion *e, const pp__plan_step *from, pp__step_kind kind,
+                              const char *what, template **template_out) {
+    pp_plan *plan = e->plan;
+    PP_TRY(pp__grow(plan->engine, &e->templates, &e->capacity, e->count + 1, sizeof *e->templates));
+    template *t = &e->templates[e->count];
+    *t = (template){.step = *from};
+    t->step.kind = kind;
+    t->step.name = NULL;
+    t->step.image_count = e->run->images;
+    e->count++;
+    *template_out = t;
+    if (!what) return pp__copy_text(plan->engine, from->name, &t->step.name);
+    return pp__plan_name(plan, plan->nodes[from->node].name, what, &t->step.name);
+}
+
+static size_t moment_bytes(const pp__plan_node *node) {
+    return (size_t)node->moment_splits * PP__OP_MOMENTS * node->shape.c * sizeof(float);
+}
+
+/* Moments of a band-sized value whose maker gives none. */
+static pp_status add_moments(expansion *e, const pp__plan_step *from) {
+    pp_plan *plan = e->plan;
+    const pp__plan_node *node = &plan->nodes[from->node];
+    pp__plan_node *source = &plan->nodes[node->inputs[0]];
+    pp__op_query q;
+    pp__stored stored[PP__OP_SAVES];
+    pp__plan_query_band(plan, from->node, e->run->images, plan->profile, &q, stored);
+    source->moment_splits = node->op->input_splits(&q) * q.bands;
+    source->moments_apart = true;
+    PP_TRY(pp__plan_add_buffer(plan, source->name, "moments", PP_MEMORY_WORKSPACE,
+                               moment_bytes(source), moment_bytes(source), &source->moments));
+    template *t;
+    PP_TRY(add_template(e, from, PP__STEP_MOMENTS, "moments", &t));
+    t->step.workspace = PP__NONE;
+    return PP_OK;
+}
+
+static pp_status add_forward(expansion *e, const pp__plan_step *from) {
+    pp_plan *plan = e->plan;
+    const pp__plan_node *node = &plan->nodes[from->node];
+    template *t;
+    bool divides = node->op->traits & PP__OP_NORMALISES && !plan->inference;
+    if (divides) {
+        const pp__plan_node *source = &plan->nodes[node->inputs[0]];
+        if (source->moments == PP__NONE && is_local(e, source->value)) PP_TRY(add_moments(e, from));
+        PP_TRY(add_template(e, from, PP__STEP_STATISTICS, "statistics", &t));
+        t->whole = true;
+        t->step.image_count = plan->batch;
+        t->step.workspace = PP__NONE;
+        PP_TRY(fit_workspace(e, &t->step, PP__PASS_FORWARD, plan->batch));
+    }
+    PP_TRY(add_template(e, from, PP__STEP_FORWARD, NULL, &t));
+    t->step.divided = divides;
+    return fit_workspace(e, &t->step, PP__PASS_FORWARD, e->run->images);
+}
+
+static pp_status add_backward(expansion *e, const pp__plan_step *from) {
+    const pp__plan_node *node = &e->plan->nodes[from->node];
+    template *t;
+    if (!(node->op->traits & PP__OP_NORMALISES)) {
+        PP_TRY(add_template(e, from, from->kind, NULL, &t));
+        return fit_workspace(
+            e, &t->step,
+            from->kind == PP__STEP_BACKWARD ? PP__PASS_BACKWARD : PP__PASS_BACKWARD_PARAMETERS,
+            e->run->images);
+    }
+    pp__plan_step step = *from;
+    PP_TRY(fit_workspace(e, &step, PP__PASS_BACKWARD, e->run->images));
+    step.divided = true;
+    PP_TRY(add_template(e, &step, PP__STEP_BACKWARD_SUMS, "backward sums", &t));
+    PP_TRY(add_template(e, &step, PP__STEP_BACKWARD_TOTALS, "backward totals", &t));
+    t->whole = true;
+    if (step.input_gradients[0] == PP__NONE) return PP_OK;
+    return add_template(e, &step, PP__STEP_BACKWARD, NULL, &t);
+}
+
+/* A code of values that are whole is made of all of them at once. */
+static pp_status add_encode(expansion *e, const pp__plan_step *from) {
+    template *t;
+    PP_TRY(add_template(e, from, PP__STEP_ENCODE, NULL, &t));
+    t->whole = !is_local(e, e->plan->nodes[from->node].value);
+    if (t->whole) t->step.image_count = e->plan->batch;
+    return PP_OK;
+}
+
+static pp_status add_templates(expansion *e, const pp__plan_step *steps) {
+    for (size_t s = e->first; s < e->end; s++) {
+        const pp__plan_step *from = &steps[s];
+        template *t;
+        switch (from->kind) {
+            case PP__STEP_FORWARD: PP_TRY(add_forward(e, from)); break;
+            case PP__STEP_ENCODE: PP_TRY(add_encode(e, from)); break;
+            case PP__STEP_BACKWARD_PARAMETERS:
+            case PP__STEP_BACKWARD: PP_TRY(add_backward(e, from)); break;
+            case PP__STEP_UPDATE: break; /* follows */
+            default: PP_TRY(add_template(e, from, from->kind, NULL, &t));
+        }
+    }
+    return PP_OK;
+}
+
+static bool belongs(const pp__plan_run *run, const pp__plan_step *step, bool backward) {
+    bool is_forward = step->kind == PP__STEP_FORWARD || step->kind == PP__STEP_ENCODE ||
+                      step->kind == PP__STEP_MOMENTS || step->kind == PP__STEP_STATISTICS;
+    bool counts = step->kind != PP__STEP_UPDATE && step->kind != PP__STEP_CLIP;
+    return counts && is_forward != backward && step->node >= run->first && step->node <= run->last;
+}
+
+/* Values and gradients of whole batches that nobody outside of the steps sees. */
+static void make_local(const expansion *e) {
+    pp_plan *plan = e->plan;
+    for (size_t i = 0; i < plan->buffer_count; i++) {
+        pp__plan_buffer *b = &plan->buffers[i];
+        if (b->memory_class != PP_MEMORY_TRANSIENT || b->images != plan->batch) continue;
+        if (b->first < e->first || b->last >= e->end) continue;
+        b->images = e->run->images;
+        b->bytes = b->raw_bytes = b->bytes / plan->batch * b->images;
+    }
+}
+
+/* Each band leaves moments of its own. */
+static void widen_moments(const expansion *e) {
+    pp_plan *plan = e->plan;
+    for (uint32_t i = e->run->first; i <= e->run->last; i++) {
+        pp__plan_node *node = &plan->nodes[i];
+        if (node->moments == PP__NONE) continue;
+        pp__op_query q;
+        pp__stored stored[PP__OP_SAVES];
+        pp__plan_query_band(plan, i, e->run->images, plan->profile, &q, stored);
+        node->moment_splits = node->op->moments(&q) * q.bands;
+        pp__plan_buffer *b = &plan->buffers[node->moments];
+        b->bytes = b->raw_bytes = moment_bytes(node);
+        if (!node->moment_splits) node->moments = PP__NONE; /* too few pixels */
+    }
+}
+
+static pp_status check_nodes(const expansion *e) {
+    const pp_plan *plan = e->plan;
+    for (uint32_t i = e->run->first; i <= e->run->last; i++) {
+        const pp__plan_node *node = &plan->nodes[i];
+        if (!(node->op->traits & PP__OP_BANDS))
+            return pp__fail(plan->engine, PP_ERROR_UNSUPPORTED,
+                            "plan: '%s' to '%s' cannot run in bands: node '%s' (%s) needs the "
+                            "whole batch",
+                            plan->nodes[e->run->first].name, plan->nodes[e->run->last].name,
+                            node->name, node->op->name);
+    }
+    return PP_OK;
+}
+
+static pp_status keep_step(pp_plan *plan, pp__plan_step *step) {
+    PP_TRY(pp__grow(plan->engine, &plan->steps, &plan->step_capacity, plan->step_count + 1,
+                    sizeof *plan->steps));
+    plan->steps[plan->step_count++] = *step;
+    step->name = NULL; /* the plan's now */
+    return PP_OK;
+}
+
+static pp_status replace_steps(expansion *e, pp__plan_step *old, size_t old_count) {
+    for (size_t s = 0; s < e->first; s++) PP_TRY(keep_step(e->plan, &old[s]));
+    PP_TRY(add_templates(e, old));
+    find_levels(e);
+    PP_TRY(emit_passes(e));
+    for (size_t s = e->first; s < e->end; s++)
+        if (old[s].kind == PP__STEP_UPDATE) PP_TRY(keep_step(e->plan, &old[s]));
+    for (size_t s = e->end; s < old_count; s++) PP_TRY(keep_step(e->plan, &old[s]));
+    return PP_OK;
+}
+
+static pp_status expand(pp_plan *plan, const pp__plan_run *run, bool backward) {
+    pp__plan_lives(plan);
+    expansion e = {.plan = plan, .run = run, .first = SIZE_MAX};
+    for (size_t s = 0; s < plan->step_count; s++) {
+        if (!belongs(run, &plan->steps[s], backward)) continue;
+        if (e.first == SIZE_MAX) e.first = s;
+        e.end = s + 1;
+    }
+    if (e.first == SIZE_MAX) return PP_OK;
+    make_local(&e);
+    PP_TRY(check_nodes(&e));
+    if (!backward) widen_moments(&e);
+    pp__plan_step *old = plan->steps;
+    const size_t old_count = plan->step_count;
+    plan->steps = NULL;
+    plan->step_count = plan->step_capacity = 0;
+    pp_status status = replace_steps(&e, old, old_count);
+    for (size_t s = 0; s < old_count; s++) pp__release(plan->engine, old[s].name);
+    pp__release(plan->engine, old);
+    for (size_t t = 0; t < e.count; t++) pp__release(plan->engine, e.templates[t].step.name);
+    pp__release(plan->engine, e.templates);
+    return status;
+}
+
+static pp_status find_node(const pp_plan *plan, const char *name, uint32_t *node_out) {
+    for (uint32_t i = 0; i < plan->node_count; i++)
+        if (!strcmp(plan->nodes[i].name, name)) {
+            *node_out = i;
+            return PP_OK;
+        }
+    return pp__fail(plan->engine, PP_ERROR_INVALID_ARGUMENT,
+                    "plan: bands of '%s': the plan has no node of that name (a batch-norm or sum "
+                    "and the ReLU behind it are one node, called as the first)",
+                    name);
+}
+
+/* About an eighth of the batch. */
+static uint32_t usual_band(uint32_t batch) {
+    uint32_t images = batch / 8 ? batch / 8 : 1;
+    while (batch % images) images--;
+    return images;
+}
+
+pp_status pp__plan_read_runs(pp_plan *plan, const pp_plan_options *options) {
+    PP_TRY(pp__allocate(plan->engine, options->band_count, sizeof *plan->runs, &plan->runs));
+    for (size_t i = 0; i < options->band_count; i++) {
+        const pp_band *band = &options->bands[i];
+        pp__plan_run run = {.images = band->images ? band->images : usual_band(plan->batch)};
+        PP_TRY(find_node(plan, band->first, &run.first));
+        PP_TRY(find_node(plan, band->last, &run.last));
+        if (run.first > run.last)
+            return pp__fail(plan->engine, PP_ERROR_INVALID_ARGUMENT,
+                            "plan: bands of '%s' to '%s': the former comes behind the latter",
+                            band->first, band->last);
+        if (plan->batch % run.images)
+            return pp__fail(plan->engine, PP_ERROR_INVALID_ARGUMENT,
+                            "plan: bands of %" PRIu32
+                            " images ('%s' to '%s') do not divide a "
+                            "batch of %" PRIu32,
+                            run.images, band->first, band->last, plan->batch);
+        for (size_t k = 0; k < plan->run_count; k++)
+            if (run.first <= plan->runs[k].last && plan->runs[k].first <= run.last)
+                return pp__fail(plan->engine, PP_ERROR_INVALID_ARGUMENT,
+                                "plan: bands of '%s' to '%s' and of '%s' to '%s' overlap",
+                                band->first, band->last, plan->nodes[plan->runs[k].first].name,
+                                plan->nodes[plan->runs[k].last].name);
+        plan->runs[plan->run_count++] = run;
+    }
+    return PP_OK;
+}
+
+pp_status pp__plan_bands(pp_plan *plan) {
+    for (size_t i = 0; i < plan->run_count; i++) {
+        if (plan->runs[i].images == plan->batch) continue;
+        PP_TRY(expand(plan, &plan->runs[i], false));
+        if (!plan->inference) PP_TRY(expand(plan, &plan->runs[i], true));
+    }
+    return PP_OK;
+}
+
+bool pp__plan_same_run(const pp_plan *plan, uint32_t a, uint32_t b) {
+    for (size_t i = 0; i < plan->run_count; i++) {
+        const pp__plan_run *run = &plan->runs[i];
+        if (a >= run->first && a <= run->last) return b >= run->first && b <= run->last;
+    }
+    return true;
+}
