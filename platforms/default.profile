@@ -71,3 +71,5 @@ common.octets = 1 [1..128: 1 8 16 64]                # of these, octets side by 
 update.chunk = 64 [1..64K: 8 64 256 1024 4096]       # elements of one work-item of an optimizer's update
 update.block = 4096 [1..1M]                          # elements of one partial sum of the gradients' norm
 update.wait_bytes = 256K [1..1G: 64K 256K 1M 4M]     # most gradient bytes that wait to be updated in one launch
+update.moment_octets = 32 [1..8K]                    # octets of an 8-bit moment that share a scale, and one work-item's
+update.moment_least = 4096 [1..1M]                   # fewer elements: moments stay in float32

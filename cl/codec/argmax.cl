@@ -14,12 +14,12 @@
 #define ARGMAX_BITS 8
 #endif
 
-static inline void argmax_store8(__global uchar *code, size_t pixel, uint c0, uint channels,
-                                 int8 index) {
+/* Octet `octet` of a tensor, which has `count` channels or more than 8. */
+static inline void argmax_store8(__global uchar *code, size_t octet, uint count, int8 index) {
     const int8 lane = (int8)(0, 1, 2, 3, 4, 5, 6, 7);
-    int8 inside = lane < (int8)(int)min(channels - c0, 8u);
-    int8 v = index & inside;
-    __global uchar *p = code + (pixel * ((channels + 7) / 8) + c0 / 8) * ARGMAX_BITS;
+    const int8 inside = lane < (int8)(int)min(count, 8u);
+    const int8 v = COMMON_WHOLE ? index : index & inside;
+    __global uchar *p = code + octet * ARGMAX_BITS;
 #if ARGMAX_BITS == 8
     vstore8(convert_uchar8(v), 0, p);
 #elif ARGMAX_BITS == 4
@@ -32,17 +32,22 @@ static inline void argmax_store8(__global uchar *code, size_t pixel, uint c0, ui
 #endif
 }
 
-static inline int8 argmax_load8(__global const uchar *code, size_t pixel, uint c0, uint channels) {
-    __global const uchar *p = code + (pixel * ((channels + 7) / 8) + c0 / 8) * ARGMAX_BITS;
+/* Where the numbers of octet `octet` equal `index`, as truth values. Those of fewer than 8 bits are
+ * compared where they lie, in a word that holds the whole octet. */
+static inline int8 argmax_equal8(__global const uchar *code, size_t octet, uint index) {
+    __global const uchar *p = code + octet * ARGMAX_BITS;
 #if ARGMAX_BITS == 8
-    return convert_int8(vload8(0, p));
-#elif ARGMAX_BITS == 4
-    const uint word = p[0] | (uint)p[1] << 8 | (uint)p[2] << 16 | (uint)p[3] << 24;
-    return convert_int8((uint8)word >> (uint8)(0, 4, 8, 12, 16, 20, 24, 28) & 15);
-#elif ARGMAX_BITS == 2
-    int word = p[0] | p[1] << 8;
-    return (int8)word >> (int8)(0, 2, 4, 6, 8, 10, 12, 14) & 3;
+    return convert_int8(vload8(0, p)) == (int8)(int)index;
 #else
-    return (int8)(int)*p >> (int8)(0, 1, 2, 3, 4, 5, 6, 7) & 1;
+    const uint8 shift = (uint8)(0, 1, 2, 3, 4, 5, 6, 7) * ARGMAX_BITS;
+    const uint8 mask = (uint8)((1u << ARGMAX_BITS) - 1) << shift;
+#if ARGMAX_BITS == 4
+    const uint word = p[0] | (uint)p[1] << 8 | (uint)p[2] << 16 | (uint)p[3] << 24;
+#elif ARGMAX_BITS == 2
+    const uint word = p[0] | (uint)p[1] << 8;
+#else
+    const uint word = p[0];
+#endif
+    return ((uint8)(word)&mask) == (uint8)(index) << shift;
 #endif
 }

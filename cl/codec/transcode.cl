@@ -35,3 +35,17 @@ __kernel void transcode_decode(__global const uchar *restrict code, uint code_of
     }
 }
 #endif
+
+/* Elements first..first+elems-1 of a code whose elements lie behind one another. */
+#ifdef CODEC_DENSE
+__kernel void transcode_decode_line(__global const uchar *restrict code, uint code_offset,
+                                    __global float *restrict y, uint y_offset, uint first,
+                                    uint elems) {
+    TENSOR(code);
+    TENSOR(y);
+    const common_line line = common_line_of(elems);
+    size_t i = line.begin;
+    for (; i + 8 <= line.end; i += 8) vstore8(codec_dense8(code, first + i), 0, y + i);
+    for (; i < line.end; i++) y[i] = codec_dense1(code, first + i);
+}
+#endif

@@ -12,11 +12,40 @@
  * how long they are, and how many chunks (of the update) and blocks (of the norm) the rows before
  * it have, so that a work-item finds its row by halving. The table's pointer is at the launch's
  * first row; w, dw and the moments are whole buffers, which all rows of a launch share.
+ *
+ * With UPDATE_BITS 8, moments of long enough parameters are stored in 8 bits, in blocks of their
+ * own scale (Dettmers et al., "8-bit optimizers via block-wise quantization", ICLR 2022):
+ *
+ *   [ float unit, one per block | octets of codes, the last one filled up with zeros ]
+ *   m = q * |q| * unit,  q in -127..127          v = q^4 * unit,  q in 0..255
+ *   unit = largest |m| of the block / 127^2      unit = largest v of the block / 255^4
+ *
+ * A power in the place of their table of dynamic exponents needs multiplications alone, no gather,
+ * and its steps are at most as wide over the four decades of m (seven of v) that the table has. Of
+ * v it is the root that counts; q^2 is that root's code.
+ *
+ * Rounding is stochastic and E[code] is the value: v changes by 1 - beta2 = 0.1 % where the steps
+ * are 1.6 % and more, so the nearest code would be the old one forever. A positive v takes no
+ * code below 1: 0 would divide m by epsilon alone. Weights move along the moments before rounding.
+ *
+ * A work-item owns a block: one pass for its largest element, one that computes all again and
+ * writes. Element i of octet o of a block draws half o % 2 (0: the low one) of word o / 2 % 4 of
+ * the Philox block (seed, key << 32 | step, index), index = (b * ceil(UPDATE_MOMENT_OCTETS / 8) +
+ * o / 8) * 8 + i, where b counts the parameter's blocks; both moments of Adam draw the same. Behind
+ * rng.cl.
  */
 
 /* Neighbouring elements that one work-item updates. */
 #ifndef UPDATE_CHUNK
 #define UPDATE_CHUNK 64
+#endif
+/* Octets of a moment that share a scale. */
+#ifndef UPDATE_MOMENT_OCTETS
+#define UPDATE_MOMENT_OCTETS 32
+#endif
+/* Of a moment's element: 32, or 8 where the row says so. */
+#ifndef UPDATE_BITS
+#define UPDATE_BITS 32
 #endif
 /* Elements of one partial sum of the gradients' norm. */
 #ifndef UPDATE_BLOCK
@@ -44,7 +73,15 @@
 #define ROW_DECAY 5 /* float: weight decay of this parameter */
 #define ROW_CHUNK 6 /* chunks of the rows before it */
 #define ROW_BLOCK 7 /* blocks of the rows before it */
-#define ROW_WORDS 8
+#define ROW_KEY 8   /* what the codes of its moments draw by; 0: they are float32 */
+#define ROW_WORDS 9
+
+/* What one work-item does of a row. */
+#if UPDATE_BITS == 8
+#define PART (8 * UPDATE_MOMENT_OCTETS)
+#else
+#define PART UPDATE_CHUNK
+#endif
 
 /* The last of `rows` rows whose `word` is at most `index`. No row is empty, so words rise. */
 static inline __global const uint *find_row(__global const uint *table, uint rows, uint word,
@@ -60,9 +97,211 @@ static inline __global const uint *find_row(__global const uint *table, uint row
     return table + low * ROW_WORDS;
 }
 
+static inline float8 sgd_moment(float8 m, float8 g) {
+    return UPDATE_MOMENTUM * m + g;
+}
+
+/* The direction that a weight takes. */
+static inline float8 sgd_along(float8 m, float8 g) {
+    return UPDATE_NESTEROV ? g + UPDATE_MOMENTUM * m : m;
+}
+
+static inline float8 adam_moment1(float8 m, float8 g) {
+    return m + (1.0f - UPDATE_BETA1) * (g - m);
+}
+
+static inline float8 adam_moment2(float8 v, float8 g) {
+    return UPDATE_BETA2 * v + (1.0f - UPDATE_BETA2) * g * g;
+}
+
+/* A parameter's part, as the launch's scalars and its row have it. Its pointers are at the
+ * parameter's first element, and so are `begin` and `end`. */
+typedef struct {
+    __global const float *dw;
+    __global float *w;
+    uint begin, end;
+    float rate, clip, decay, correction1, correction2;
+} update_part;
+
+static inline float8 sgd_gradient(const update_part *p, uint i, float8 w) {
+    return p->clip * load8(p->dw + i, p->end - i) + p->decay * w;
+}
+
+/* Adam's gradient; AdamW decays the weight itself. */
+static inline float8 adam_gradient(const update_part *p, uint i, float8 *w) {
+    float8 g = p->clip * load8(p->dw + i, p->end - i);
+#if UPDATE_DECOUPLED
+    *w -= p->rate * p->decay * *w;
+#else
+    g += p->decay * *w;
+#endif
+    return g;
+}
+
+static inline float8 adam_step(const update_part *p, float8 m, float8 v) {
+    return p->rate * (m * p->correction1) / (sqrt(v) * p->correction2 + UPDATE_EPSILON);
+}
+
+#if UPDATE_BITS == 8
+#define TOP1 16129.0f      /* 127^2 */
+#define TOP2 4228250625.0f /* 255^4 */
+
+/* The blocks of a row's moment. */
+typedef struct {
+    __global float *unit;  /* this block's */
+    __global uchar *codes; /* the parameter's */
+} update_moment;
+
+static inline update_moment moment_of(__global float *m, __global const uint *row, uint block) {
+    update_moment moment;
+    moment.unit = m + block;
+    moment.codes = (__global uchar *)(m + (row[ROW_ELEMS] + PART - 1) / PART);
+    return moment;
+}
+
+static inline float8 decode1(__global const uchar *codes, float unit) {
+    const float8 q = convert_float8(as_char8(vload8(0, codes)));
+    return q * fabs(q) * unit;
+}
+
+static inline float8 decode2(__global const uchar *codes, float unit) {
+    float8 q = convert_float8(vload8(0, codes));
+    q *= q;
+    return q * q * unit;
+}
+
+/* Comparisons let NaN pass by: the weight has it already. */
+static inline float8 larger(float8 a, float8 b) {
+    return select(a, b, b > a);
+}
+
+/* Blocks so small that 1 / unit might be infinite are zero. */
+static inline float unit_of(float8 largest, float top) {
+    const float4 four = fmax(largest.lo, largest.hi);
+    const float2 two = fmax(four.lo, four.hi);
+    const float unit = fmax(two.x, two.y) * (1.0f / top);
+    return unit >= 0x1p-120f ? unit : 0.0f;
+}
+
+static inline float inverse_of(float unit) {
+    return unit > 0.0f ? 1.0f / unit : 0.0f;
+}
+
+/* In units, and at most the top, which NaN becomes. */
+static inline float8 in_units(float8 a, float inverse, float top) {
+    const float8 t = a * inverse;
+    return select((float8)(top), t, t < top);
+}
+
+static inline void encode1(float8 m, float inverse, float8 random, __global uchar *codes) {
+    const float8 t = in_units(fabs(m), inverse, TOP1), c = floor(sqrt(t));
+    const int8 q = convert_int8(c) - (random * (c + c + 1.0f) < t - c * c);
+    vstore8(as_uchar8(convert_char8(select(q, -q, m < 0.0f))), 0, codes);
+}
+
+static inline void encode2(float8 v, float inverse, float8 random, __global uchar *codes) {
+    const float8 t = in_units(v, inverse, TOP2), c = floor(sqrt(sqrt(t)));
+    const float8 low = c * c, high = (c + 1.0f) * (c + 1.0f);
+    const int8 up = random * (high * high - low * low) < t - low * low;
+    vstore8(convert_uchar8(max(convert_int8(c) - up, -(t > 0.0f))), 0, codes);
+}
+
+/* The draws of eight octets, from octet `o` of a block on. */
+static inline void draw(__global const uint *scalars, uint key, uint block, uint o,
+                        uint8 words[4]) {
+    const ulong index = (ulong)block * ((UPDATE_MOMENT_OCTETS + 7) / 8) * 8 + o;
+    rng_blocks8(scalars[SCALAR_SEED_LOW], scalars[SCALAR_SEED_HIGH], scalars[SCALAR_STEP], key,
+                index, words);
+}
+
+/* One octet's, in (0, 1). */
+static inline float8 random8(const uint8 words[4], uint o) {
+    const uint8 word = words[o / 2];
+    return (convert_float8(o % 2 ? word >> 16 : word & 0xFFFFu) + 0.5f) * 0x1p-16f;
+}
+
+static inline void sgd_block(const update_part *p, __global const uint *scalars, uint key,
+                             uint block, update_moment m) {
+    const float old = *m.unit;
+    float8 largest = (float8)(0.0f);
+    for (uint i = p->begin; i < p->end; i += 8) {
+        const float8 g = sgd_gradient(p, i, load8(p->w + i, p->end - i));
+        largest = larger(largest, fabs(sgd_moment(decode1(m.codes + i, old), g)));
+    }
+    const float unit = unit_of(largest, TOP1), inverse = inverse_of(unit);
+    for (uint run = p->begin; run < p->end; run += 64) {
+        uint8 words[4];
+        draw(scalars, key, block, (run - p->begin) / 8, words);
+        _Pragma("unroll") for (uint o = 0; o < 8; o++) {
+            const uint i = run + 8 * o;
+            if (i >= p->end) break;
+            const float8 w = load8(p->w + i, p->end - i), g = sgd_gradient(p, i, w);
+            const float8 mv = sgd_moment(decode1(m.codes + i, old), g);
+            encode1(mv, inverse, random8(words, o), m.codes + i);
+            store8(w - p->rate * sgd_along(mv, g), p->w + i, p->end - i);
+        }
+    }
+    *m.unit = unit;
+}
+
+static inline void adam_block(const update_part *p, __global const uint *scalars, uint key,
+                              uint block, update_moment m, update_moment v) {
+    const float old1 = *m.unit, old2 = *v.unit;
+    float8 largest1 = (float8)(0.0f), largest2 = (float8)(0.0f);
+    for (uint i = p->begin; i < p->end; i += 8) {
+        float8 w = load8(p->w + i, p->end - i);
+        const float8 g = adam_gradient(p, i, &w);
+        largest1 = larger(largest1, fabs(adam_moment1(decode1(m.codes + i, old1), g)));
+        largest2 = larger(largest2, adam_moment2(decode2(v.codes + i, old2), g));
+    }
+    const float unit1 = unit_of(largest1, TOP1), unit2 = unit_of(largest2, TOP2);
+    const float inverse1 = inverse_of(unit1), inverse2 = inverse_of(unit2);
+    for (uint run = p->begin; run < p->end; run += 64) {
+        uint8 words[4];
+        draw(scalars, key, block, (run - p->begin) / 8, words);
+        _Pragma("unroll") for (uint o = 0; o < 8; o++) {
+            const uint i = run + 8 * o;
+            if (i >= p->end) break;
+            float8 w = load8(p->w + i, p->end - i);
+            const float8 g = adam_gradient(p, i, &w);
+            const float8 mv = adam_moment1(decode1(m.codes + i, old1), g);
+            const float8 vv = adam_moment2(decode2(v.codes + i, old2), g);
+            const float8 random = random8(words, o);
+            encode1(mv, inverse1, random, m.codes + i);
+            encode2(vv, inverse2, random, v.codes + i);
+            store8(w - adam_step(p, mv, vv), p->w + i, p->end - i);
+        }
+    }
+    *m.unit = unit1;
+    *v.unit = unit2;
+}
+#endif
+
+/* The part of a work-item, and its row. */
+static inline update_part part_of(__global const uint *table, uint rows,
+                                  __global const uint *scalars, __global const float *dw,
+                                  __global float *w, __global const uint **row_out,
+                                  uint *part_out) {
+    const uint chunk = (uint)get_global_id(0) + table[ROW_CHUNK];
+    __global const uint *row = find_row(table, rows, ROW_CHUNK, chunk);
+    update_part p;
+    *row_out = row;
+    *part_out = chunk - row[ROW_CHUNK];
+    p.begin = *part_out * PART;
+    p.end = min(row[ROW_ELEMS], p.begin + PART);
+    p.dw = dw + row[ROW_GRADIENT];
+    p.w = w + row[ROW_VALUE];
+    p.rate = as_float(scalars[SCALAR_RATE]);
+    p.clip = as_float(scalars[SCALAR_CLIP]);
+    p.decay = as_float(row[ROW_DECAY]);
+    p.correction1 = as_float(scalars[SCALAR_CORRECTION1]);
+    p.correction2 = as_float(scalars[SCALAR_CORRECTION2]);
+    return p;
+}
+
 __kernel void update_sgd(__global const uint *restrict table, uint table_offset,
                          __global const float *restrict dw, uint dw_offset,
-                         __global const float *restrict scalars, uint scalars_offset,
+                         __global const uint *restrict scalars, uint scalars_offset,
                          __global float *restrict w, uint w_offset, __global float *restrict m,
                          uint m_offset, uint rows, uint chunks) {
     if (get_global_id(0) >= chunks) return;
@@ -71,30 +310,32 @@ __kernel void update_sgd(__global const uint *restrict table, uint table_offset,
     TENSOR(scalars);
     TENSOR(w);
     TENSOR(m);
-    const float rate = scalars[SCALAR_RATE], clip = scalars[SCALAR_CLIP];
-    const uint chunk = (uint)get_global_id(0) + table[ROW_CHUNK];
-    __global const uint *row = find_row(table, rows, ROW_CHUNK, chunk);
-    const uint begin = (chunk - row[ROW_CHUNK]) * UPDATE_CHUNK;
-    const uint end = min(row[ROW_ELEMS], begin + UPDATE_CHUNK);
-    const float decay = as_float(row[ROW_DECAY]);
-    w += row[ROW_VALUE];
-    dw += row[ROW_GRADIENT];
+    __global const uint *row;
+    uint part;
+    const update_part p = part_of(table, rows, scalars, dw, w, &row, &part);
     m += row[ROW_MOMENT1];
-    for (uint i = begin; i < end; i += 8) {
-        const uint count = min(8u, end - i);
-        float8 wv = load8(w + i, count), g = clip * load8(dw + i, count) + decay * wv;
-#if UPDATE_HAS_MOMENT
-        const float8 mv = UPDATE_MOMENTUM * load8(m + i, count) + g;
-        store8(mv, m + i, count);
-        g = UPDATE_NESTEROV ? g + UPDATE_MOMENTUM * mv : mv;
+#if UPDATE_BITS == 8
+    if (row[ROW_KEY]) {
+        sgd_block(&p, scalars, row[ROW_KEY], part, moment_of(m, row, part));
+        return;
+    }
 #endif
-        store8(wv - rate * g, w + i, count);
+    for (uint i = p.begin; i < p.end; i += 8) {
+        const uint count = min(8u, p.end - i);
+        const float8 wv = load8(p.w + i, count);
+        float8 g = sgd_gradient(&p, i, wv);
+#if UPDATE_HAS_MOMENT
+        const float8 mv = sgd_moment(load8(m + i, count), g);
+        store8(mv, m + i, count);
+        g = sgd_along(mv, g);
+#endif
+        store8(wv - p.rate * g, p.w + i, count);
     }
 }
 
 __kernel void update_adam(__global const uint *restrict table, uint table_offset,
                           __global const float *restrict dw, uint dw_offset,
-                          __global const float *restrict scalars, uint scalars_offset,
+                          __global const uint *restrict scalars, uint scalars_offset,
                           __global float *restrict w, uint w_offset, __global float *restrict m,
                           uint m_offset, __global float *restrict v, uint v_offset, uint rows,
                           uint chunks) {
@@ -105,33 +346,27 @@ __kernel void update_adam(__global const uint *restrict table, uint table_offset
     TENSOR(w);
     TENSOR(m);
     TENSOR(v);
-    const float rate = scalars[SCALAR_RATE], clip = scalars[SCALAR_CLIP];
-    const float correction1 = scalars[SCALAR_CORRECTION1],
-                correction2 = scalars[SCALAR_CORRECTION2];
-    const uint chunk = (uint)get_global_id(0) + table[ROW_CHUNK];
-    __global const uint *row = find_row(table, rows, ROW_CHUNK, chunk);
-    const uint begin = (chunk - row[ROW_CHUNK]) * UPDATE_CHUNK;
-    const uint end = min(row[ROW_ELEMS], begin + UPDATE_CHUNK);
-    const float decay = as_float(row[ROW_DECAY]);
-    w += row[ROW_VALUE];
-    dw += row[ROW_GRADIENT];
+    __global const uint *row;
+    uint part;
+    const update_part p = part_of(table, rows, scalars, dw, w, &row, &part);
     m += row[ROW_MOMENT1];
     v += row[ROW_MOMENT2];
-    for (uint i = begin; i < end; i += 8) {
-        const uint count = min(8u, end - i);
-        float8 wv = load8(w + i, count), g = clip * load8(dw + i, count);
-#if UPDATE_DECOUPLED
-        wv -= rate * decay * wv;
-#else
-        g += decay * wv;
+#if UPDATE_BITS == 8
+    if (row[ROW_KEY]) {
+        adam_block(&p, scalars, row[ROW_KEY], part, moment_of(m, row, part),
+                   moment_of(v, row, part));
+        return;
+    }
 #endif
-        float8 mv = load8(m + i, count), vv = load8(v + i, count);
-        mv += (1.0f - UPDATE_BETA1) * (g - mv);
-        vv = UPDATE_BETA2 * vv + (1.0f - UPDATE_BETA2) * g * g;
+    for (uint i = p.begin; i < p.end; i += 8) {
+        const uint count = min(8u, p.end - i);
+        float8 wv = load8(p.w + i, count);
+        const float8 g = adam_gradient(&p, i, &wv);
+        const float8 mv = adam_moment1(load8(m + i, count), g);
+        const float8 vv = adam_moment2(load8(v + i, count), g);
         store8(mv, m + i, count);
         store8(vv, v + i, count);
-        store8(wv - rate * (mv * correction1) / (sqrt(vv) * correction2 + UPDATE_EPSILON), w + i,
-               count);
+        store8(wv - adam_step(&p, mv, vv), p.w + i, count);
     }
 }
 

@@ -303,17 +303,34 @@ __kernel void batchnorm_backward_parameters(__global const float *restrict parti
 #ifdef CODEC_XHAT /* A codec of x-hat stands in front: the passes that read its code. */
 
 /* g = mask * dy; the mask is codec_xhat_mask8's, or the separate bit plane's when one is stored. */
-static inline float8 masked_gradient(__global const float *dy, __global const uchar *code,
+static inline float8 masked_gradient(float8 dy, __global const uchar *code,
                                      __global const uchar *mask, size_t p, uint c, uint width,
                                      const codec_channels *ck) {
-    const float8 g = load8(dy + p * width + c, width - c);
 #if !STORED_RELU
-    return g;
+    return dy;
 #elif BATCHNORM_SEPARATE_MASK
     const int8 pass = unpack_mask8(mask[p * ((width + 7) / 8) + c / 8]);
-    return select((float8)(0.0f), g, pass);
+    return select((float8)(0.0f), dy, pass);
 #else
-    return select((float8)(0.0f), g, codec_xhat_mask8(code, p, c, width, ck));
+    return select((float8)(0.0f), dy, codec_xhat_mask8(code, p, c, width, ck));
+#endif
+}
+
+/* 1: dy is loaded one octet ahead: a load in the mask's reach would become a masked one, which waits
+ * for the code. */
+#define LOADS_AHEAD (STORED_RELU && COMMON_OCTETS > 1)
+
+/* dy of octet c of a row, which is in `next` where it was loaded ahead; `last` is the row's last
+ * octet. */
+static inline float8 load_gradient(__global const float *row, uint c, uint last, uint width,
+                                   float8 *next) {
+#if LOADS_AHEAD
+    const float8 g = *next;
+    const uint ahead = min(c + 8, last);
+    *next = load8(row + ahead, width - ahead);
+    return g;
+#else
+    return load8(row + c, width - c);
 #endif
 }
 
@@ -348,10 +365,14 @@ __kernel void batchnorm_backward_sums(__global const float *restrict dy, uint dy
         const channels8 k = load_channels(statistics, gamma, beta, s.c0 + 8 * o, channels);
         ck[o] = codec_channel8(k.mean, k.inverse, k.gamma, k.beta);
     }
+    const uint last = s.c0 + 8 * (s.octets - 1);
     for (size_t p = s.p0; p < s.p1; p++) {
+        __global const float *row = dy + p * width;
+        float8 next = LOADS_AHEAD ? load8(row + s.c0, width - s.c0) : (float8)(0.0f);
         for (uint o = 0; o < s.octets; o++) {
             const uint c = s.c0 + 8 * o;
-            const float8 g = masked_gradient(dy, code, mask, p, c, width, &ck[o]);
+            const float8 dy8 = load_gradient(row, c, last, width, &next);
+            const float8 g = masked_gradient(dy8, code, mask, p, c, width, &ck[o]);
             sum[o] += g;
             product[o] = fma(g, codec_xhat8(code, p, c, width, &ck[o]), product[o]);
         }
@@ -388,6 +409,7 @@ __kernel void batchnorm_backward(
     TENSOR(dgamma);
     TENSOR(dbeta);
     const common_share s = common_octets(rows, width);
+    if (s.octets == 0) return;
     const uint period = period_of(s, channels);
     codec_channels ck[COMMON_OCTETS];
     float8 scale[COMMON_OCTETS], mean_g[COMMON_OCTETS], mean_product[COMMON_OCTETS];
@@ -412,10 +434,14 @@ __kernel void batchnorm_backward(
         mean_g[o] = total.g / (float)pixels;
         mean_product[o] = total.product / (float)pixels;
     }
+    const uint last = s.c0 + 8 * (s.octets - 1);
     for (size_t p = s.p0; p < s.p1; p++) {
+        __global const float *row = dy + p * width;
+        float8 next = LOADS_AHEAD ? load8(row + s.c0, width - s.c0) : (float8)(0.0f);
         for (uint o = 0; o < s.octets; o++) {
             const uint c = s.c0 + 8 * o;
-            const float8 g = masked_gradient(dy, code, mask, p, c, width, &ck[o]);
+            const float8 dy8 = load_gradient(row, c, last, width, &next);
+            const float8 g = masked_gradient(dy8, code, mask, p, c, width, &ck[o]);
             const float8 xhat = codec_xhat8(code, p, c, width, &ck[o]);
             float8 d = scale[o] * fma(-xhat, mean_product[o], g - mean_g[o]);
             const size_t i = p * width + c;

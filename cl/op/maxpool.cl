@@ -9,26 +9,85 @@
  * the window, so every window has a tap inside. With `adds`, dx is added to.
  */
 
-/* Maxima and taps of the octets of one window whose corner is (top, left); `x` is channel c0 of the
- * image's first pixel. A NaN wins. */
-static inline void maxpool_window(__global const float *x, uint count, uint octets, uint channels,
-                                  int top, int left, int h, int w, int kernel_h, int kernel_w,
-                                  float8 *best, int8 *tap) {
-    const int first_r = max(0, -top), end_r = min(kernel_h, h - top);
-    const int first_s = max(0, -left), end_s = min(kernel_w, w - left);
-    for (uint o = 0; o < octets; o++) {
+/* Octets worked on side by side, in registers. A pixel whose last octet is short takes one at a
+ * time: its loads and stores ask, and few such pixels are wide. */
+#ifndef MAXPOOL_BLOCK
+#if COMMON_WHOLE && COMMON_OCTETS >= 4
+#define MAXPOOL_BLOCK 4
+#else
+#define MAXPOOL_BLOCK 1
+#endif
+#endif
+
+/* Does what follows for each of a block's first `octets` octets, o. */
+#define EACH_OCTET(octets) \
+    _Pragma("unroll") for (uint o = 0; o < MAXPOOL_BLOCK; o++) if (o < octets)
+
+typedef struct {
+    uint h, w, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
+} maxpool_shape;
+
+/* The part of a window that lies inside x. */
+typedef struct {
+    int first_r, end_r, first_s, end_s;
+    size_t pixel; /* of x, below the first of these taps */
+} maxpool_part;
+
+static inline maxpool_part maxpool_part_of(const maxpool_shape *m, common_place at) {
+    const int top = (int)(at.i * m->stride_h) - (int)m->pad_h,
+              left = (int)(at.j * m->stride_w) - (int)m->pad_w;
+    maxpool_part part;
+    part.first_r = max(0, -top);
+    part.end_r = min((int)m->kernel_h, (int)m->h - top);
+    part.first_s = max(0, -left);
+    part.end_s = min((int)m->kernel_w, (int)m->w - left);
+    part.pixel = ((size_t)at.n * m->h + top + part.first_r) * m->w + left + part.first_s;
+    return part;
+}
+
+/* y, and its taps where there is `code`, of a block of one window; `x` and `y` are the block's in
+ * the window's first pixel and in its own, of which `count` channels are left. A NaN wins. */
+static inline void maxpool_block(__global const float *x, __global float *y, __global uchar *code,
+                                 size_t octet, uint count, uint octets, uint channels,
+                                 const maxpool_shape *m, const maxpool_part *part) {
+    const size_t row = (size_t)m->w * channels;
+    float8 best[MAXPOOL_BLOCK];
+    int8 tap[MAXPOOL_BLOCK];
+    const int8 first = (int8)(part->first_r * (int)m->kernel_w + part->first_s);
+    _Pragma("unroll") for (uint o = 0; o < MAXPOOL_BLOCK; o++) {
         best[o] = (float8)(-INFINITY);
-        tap[o] = (int8)(first_r * kernel_w + first_s);
+        tap[o] = first;
     }
-    for (int r = first_r; r < end_r; r++) {
-        for (int s = first_s; s < end_s; s++) {
-            __global const float *from = x + ((size_t)(top + r) * w + left + s) * channels;
-            for (uint o = 0; o < octets; o++) {
-                const float8 v = load8(from + 8 * o, count - 8 * o);
-                const int8 taken = (v > best[o]) | isnan(v);
+    for (int r = part->first_r; r < part->end_r; r++, x += row) {
+        __global const float *from = x;
+        for (int s = part->first_s; s < part->end_s; s++, from += channels) {
+            const int8 here = (int8)(r * (int)m->kernel_w + s);
+            EACH_OCTET(octets) {
+                const float8 v = load8(from + 8 * (size_t)o, count - 8 * o);
+                const int8 taken = (v > best[o]) | (v != v);
                 best[o] = select(best[o], v, taken);
-                tap[o] = select(tap[o], (int8)(r * kernel_w + s), taken);
+                tap[o] = select(tap[o], here, taken);
             }
+        }
+    }
+    EACH_OCTET(octets) store8(best[o], y + 8 * (size_t)o, count - 8 * o);
+#ifdef CODEC_INDEX
+    if (code) EACH_OCTET(octets) argmax_store8(code, octet + o, count - 8 * o, tap[o]);
+#endif
+}
+
+/* A work-item's share of y. */
+static inline void maxpool_share(__global const float *x, __global float *y, __global uchar *code,
+                                 const maxpool_shape *m, uint pixels, uint channels) {
+    const common_share s = common_octets(pixels, channels);
+    common_place at = common_place_of(s.p0, m->out_h, m->out_w);
+    for (size_t p = s.p0; p < s.p1; p++, common_step(&at, m->out_h, m->out_w)) {
+        const maxpool_part part = maxpool_part_of(m, at);
+        for (uint o = 0; o < s.octets; o += MAXPOOL_BLOCK) {
+            const uint c = s.c0 + 8 * o;
+            maxpool_block(x + part.pixel * channels + c, y + p * channels + c, code,
+                          p * ((channels + 7) / 8) + c / 8, channels - c,
+                          min(s.octets - o, (uint)MAXPOOL_BLOCK), channels, m, &part);
         }
     }
 }
@@ -40,20 +99,9 @@ __kernel void maxpool_forward(__global const float *restrict x, uint x_offset,
                               uint stride_w, uint pad_h, uint pad_w, uint pixels, uint channels) {
     TENSOR(x);
     TENSOR(y);
-    const common_share s = common_octets(pixels, channels);
-    float8 best[COMMON_OCTETS];
-    int8 tap[COMMON_OCTETS];
-    common_place at = common_place_of(s.p0, out_h, out_w);
-    for (size_t p = s.p0; p < s.p1; p++, common_step(&at, out_h, out_w)) {
-        maxpool_window(x + (size_t)at.n * h * w * channels + s.c0, channels - s.c0, s.octets,
-                       channels, (int)(at.i * stride_h) - (int)pad_h,
-                       (int)(at.j * stride_w) - (int)pad_w, (int)h, (int)w, (int)kernel_h,
-                       (int)kernel_w, best, tap);
-        for (uint o = 0; o < s.octets; o++) {
-            const uint c = s.c0 + 8 * o;
-            store8(best[o], y + p * channels + c, channels - c);
-        }
-    }
+    const maxpool_shape m = {h,        w,        out_h,    out_w, kernel_h,
+                             kernel_w, stride_h, stride_w, pad_h, pad_w};
+    maxpool_share(x, y, 0, &m, pixels, channels);
 }
 
 #ifdef CODEC_INDEX
@@ -67,21 +115,61 @@ __kernel void maxpool_forward_index(__global const float *restrict x, uint x_off
     TENSOR(x);
     TENSOR(y);
     TENSOR(code);
-    const common_share s = common_octets(pixels, channels);
-    float8 best[COMMON_OCTETS];
-    int8 tap[COMMON_OCTETS];
-    common_place at = common_place_of(s.p0, out_h, out_w);
-    for (size_t p = s.p0; p < s.p1; p++, common_step(&at, out_h, out_w)) {
-        maxpool_window(x + (size_t)at.n * h * w * channels + s.c0, channels - s.c0, s.octets,
-                       channels, (int)(at.i * stride_h) - (int)pad_h,
-                       (int)(at.j * stride_w) - (int)pad_w, (int)h, (int)w, (int)kernel_h,
-                       (int)kernel_w, best, tap);
-        for (uint o = 0; o < s.octets; o++) {
-            const uint c = s.c0 + 8 * o;
-            store8(best[o], y + p * channels + c, channels - c);
-            argmax_store8(code, p, c, channels, tap[o]);
+    const maxpool_shape m = {h,        w,        out_h,    out_w, kernel_h,
+                             kernel_w, stride_h, stride_w, pad_h, pad_w};
+    maxpool_share(x, y, code, &m, pixels, channels);
+}
+
+/* The windows along one axis that hold a position, which counts the padding. */
+typedef struct {
+    uint first, end;
+} maxpool_span;
+
+static inline maxpool_span maxpool_span_of(uint position, uint kernel_extent, uint stride,
+                                           uint out) {
+    maxpool_span span;
+    span.first = position < kernel_extent ? 0 : (position - kernel_extent) / stride + 1;
+    span.end = min(position / stride + 1, out);
+    return span;
+}
+
+/* On to `position`, the next one: at most one window ends and one begins. */
+static inline void maxpool_span_step(maxpool_span *span, uint position, uint kernel_extent,
+                                     uint stride, uint out) {
+    if ((ulong)span->first * stride + kernel_extent <= position) span->first++;
+    if (span->end < out && (ulong)span->end * stride <= position) span->end++;
+}
+
+/* A block of one pixel's dx. `code` and `dy` are the block's in the first of the windows that hold
+ * the pixel, whose tap is `tap`; `count` channels are left. */
+static inline void maxpool_gather(__global const uchar *code, __global const float *dy,
+                                  __global float *dx, uint count, uint octets, uint channels,
+                                  const maxpool_shape *m, uint tap, maxpool_span rows,
+                                  maxpool_span columns, uint adds) {
+    const size_t bytes = (channels + 7) / 8 * ARGMAX_BITS;
+    float8 g[MAXPOOL_BLOCK];
+    _Pragma("unroll") for (uint o = 0; o < MAXPOOL_BLOCK; o++) g[o] = (float8)(0.0f);
+    if (adds) EACH_OCTET(octets) g[o] = load8(dx + 8 * (size_t)o, count - 8 * o);
+    for (uint i = rows.first; i < rows.end; i++) {
+        __global const uchar *chosen = code;
+        __global const float *from = dy;
+        uint here = tap;
+        for (uint j = columns.first; j < columns.end; j++) {
+            /* Loaded apart: a load that the taps mask would wait for them. */
+            float8 more[MAXPOOL_BLOCK];
+            EACH_OCTET(octets) more[o] = load8(from + 8 * (size_t)o, count - 8 * o);
+            EACH_OCTET(octets) {
+                g[o] = select(g[o], g[o] + more[o], argmax_equal8(chosen, o, here));
+            }
+            here -= m->stride_w;
+            chosen += bytes;
+            from += channels;
         }
+        tap -= m->stride_h * m->kernel_w;
+        code += m->out_w * bytes;
+        dy += (size_t)m->out_w * channels;
     }
+    EACH_OCTET(octets) store8(g[o], dx + 8 * (size_t)o, count - 8 * o);
 }
 
 /* Work-items cover x. */
@@ -94,31 +182,29 @@ __kernel void maxpool_backward(__global const uchar *restrict code, uint code_of
     TENSOR(code);
     TENSOR(dy);
     TENSOR(dx);
+    const maxpool_shape m = {h,        w,        out_h,    out_w, kernel_h,
+                             kernel_w, stride_h, stride_w, pad_h, pad_w};
     const common_share s = common_octets(pixels, channels);
-    float8 g[COMMON_OCTETS];
     common_place at = common_place_of(s.p0, h, w);
+    maxpool_span rows, columns;
     for (size_t p = s.p0; p < s.p1; p++, common_step(&at, h, w)) {
         const uint row = at.i + pad_h, column = at.j + pad_w;
-        const uint first_i = row < kernel_h ? 0 : (row - kernel_h) / stride_h + 1;
-        const uint first_j = column < kernel_w ? 0 : (column - kernel_w) / stride_w + 1;
-        const uint end_i = min(row / stride_h + 1, out_h),
-                   end_j = min(column / stride_w + 1, out_w);
-        __global float *to = dx + p * channels + s.c0;
-        for (uint o = 0; o < s.octets; o++)
-            g[o] = adds ? load8(to + 8 * o, channels - s.c0 - 8 * o) : (float8)0.0f;
-        for (uint i = first_i; i < end_i; i++) {
-            for (uint j = first_j; j < end_j; j++) {
-                const int tap = (int)((row - i * stride_h) * kernel_w + column - j * stride_w);
-                const size_t from = ((size_t)at.n * out_h + i) * out_w + j;
-                for (uint o = 0; o < s.octets; o++) {
-                    const uint c = s.c0 + 8 * o;
-                    const int8 chosen = argmax_load8(code, from, c, channels) == (int8)tap;
-                    g[o] +=
-                        select((float8)0.0f, load8(dy + from * channels + c, channels - c), chosen);
-                }
-            }
+        if (p == s.p0 || at.j == 0) {
+            rows = maxpool_span_of(row, kernel_h, stride_h, out_h);
+            columns = maxpool_span_of(column, kernel_w, stride_w, out_w);
+        } else {
+            maxpool_span_step(&columns, column, kernel_w, stride_w, out_w);
         }
-        for (uint o = 0; o < s.octets; o++) store8(g[o], to + 8 * o, channels - s.c0 - 8 * o);
+        const uint tap =
+            (row - rows.first * stride_h) * kernel_w + column - columns.first * stride_w;
+        const size_t from = ((size_t)at.n * out_h + rows.first) * out_w + columns.first;
+        for (uint o = 0; o < s.octets; o += MAXPOOL_BLOCK) {
+            const uint c = s.c0 + 8 * o;
+            maxpool_gather(code + (from * ((channels + 7) / 8) + c / 8) * ARGMAX_BITS,
+                           dy + from * channels + c, dx + p * channels + c, channels - c,
+                           min(s.octets - o, (uint)MAXPOOL_BLOCK), channels, &m, tap, rows, columns,
+                           adds);
+        }
     }
 }
 #endif

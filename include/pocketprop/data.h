@@ -68,6 +68,7 @@ typedef struct pp_dataset_info {
     size_t count;
     uint32_t height, width, channels;
     uint32_t classes;
+    uint32_t pixel_max;          /* the byte that stands for 1 */
     float mean[3], deviation[3]; /* the format's usual normalisation, per channel, of pixels in [0,
                                     1]; image folders have ImageNet's */
 } pp_dataset_info;
@@ -82,12 +83,14 @@ typedef struct pp_loader_options {
     bool shuffle;   /* anew in every epoch */
     bool drop_last; /* leave out a last batch that is not full (training) */
     uint64_t seed;
-    uint32_t pad;     /* random crop after padding so many pixels of zeros (after normalisation) on
-                         every side; at most the sample's sides */
+    uint32_t pad;     /* random crop after padding so many pixels on every side, each channel with
+                         the byte nearest to its mean; at most the sample's sides */
     bool flip;        /* mirror left to right with probability 1/2 */
     uint32_t threads; /* background threads: 0 prepares each batch in pp_loader_next, 1 or more
                          ahead of it */
     const float *mean, *deviation; /* per channel; NULL: the data set's */
+    bool bytes; /* batches hold `pixels` as they are (for pp_graph_input_bytes), not `inputs`, which
+                   are the same pixels, normalised */
 } pp_loader_options;
 
 /* The same seed and epoch give the same batches whatever `threads` is: every draw is keyed by seed,

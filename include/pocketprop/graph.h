@@ -46,6 +46,25 @@ pp_status pp_graph_status(const pp_graph *graph);
 pp_value pp_graph_input(pp_graph *graph, const char *name, uint32_t height, uint32_t width,
                         uint32_t channels);
 
+/* What an image's bytes stand for, per channel:
+ *
+ *     value = (byte / maximum - mean) / deviation
+ *
+ * computed on the device to within one unit in the last place (cl/codec/bytes.cl). */
+enum { PP_PIXEL_CHANNELS = 4 };
+typedef struct pp_pixels {
+    uint32_t maximum;                   /* the byte that stands for 1; 0 stands for 255 */
+    float mean[PP_PIXEL_CHANNELS];      /* of values in [0, 1] */
+    float deviation[PP_PIXEL_CHANNELS]; /* 0 stands for 1 */
+} pp_pixels;
+
+/* The same input as unsigned bytes: batches carry them in pp_batch.pixels, and they stay bytes
+ * until the first layers read them, in forward and, where a weight gradient needs the input, in
+ * backward too. At most PP_PIXEL_CHANNELS channels; `pixels` is copied. PP_ERROR_SHAPE for a zero extent or
+ * more channels; PP_ERROR_INVALID_ARGUMENT, from pp_plan_create, for numbers that no image has. */
+pp_value pp_graph_input_bytes(pp_graph *graph, const char *name, uint32_t height, uint32_t width,
+                              uint32_t channels, const pp_pixels *pixels);
+
 /* 2-D convolution (cross-correlation). In every params struct of this header 0 stands for the usual
  * value: stride, dilation and groups 1, padding 0. Padding is with zeros, on both sides. [h, w, c]
  * -> [(h + 2*pad_h - dilation_h*(kernel_h-1) - 1)/stride_h + 1, same for w, out_channels]. `groups`

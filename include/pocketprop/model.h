@@ -26,7 +26,8 @@ typedef struct pp_model_options {
     uint32_t height, width, channels; /* of the input */
     uint32_t classes;
     float label_smoothing;
-    float dropout; /* in front of the classifier */
+    float dropout;           /* in front of the classifier */
+    const pp_pixels *pixels; /* the input arrives in bytes that stand for this; NULL: in float32 */
 } pp_model_options;
 
 /* Builds the named network with a softmax cross-entropy loss. `options` may be NULL. The caller

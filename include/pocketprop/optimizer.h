@@ -37,6 +37,11 @@ typedef struct pp_optimizer {
     /* Scale gradients so that their global L2 norm is at most this; 0: off. Keeps every gradient
      * until the end of the step. */
     float clip_norm;
+    /* Of a moment's element: 0 or 32 for float32, or 8, in blocks with a float32 scale each
+     * (Dettmers et al. 2022) and with stochastic rounding. Moments of small parameters, biases and
+     * batch-norm's above all, stay in float32: of fewer elements than the profile's
+     * update.moment_least. */
+    uint32_t state_bits;
 } pp_optimizer;
 
 /* "sgd", "adam", "adamw". False: no such name. */

@@ -11,14 +11,21 @@
  *
  * Policies. Each saved value has a kind, and `codec` names a policy that gives every kind a codec:
  *
- *   kind         what it is                                     raw      half   norm:K  avgpool:W
- *   normalised   batch-norm's x-hat                             raw      half   norm:K  raw
- *   activation   input of a convolution or dense layer          view     view   view    avgpool:W
- *                ... that no stored code can reproduce          raw      half   half    avgpool:W
- *   input        the same, where it is the network's input      raw      half   half    raw
- *   mask         the sign of a ReLU's input                     view     view   view    view
- *                ... that no stored code can reproduce          signmask in every policy
- *   index        the place of each maximum of a max-pool        argmax   in every policy
+ *   kind         what it is                                raw    half   norm:K   avgpool:W
+ *   normalised   batch-norm's x-hat                        raw    half   norm:K   raw
+ *   activation   input of a convolution or dense layer     view   view   view     avgpool:W
+ *                ... that no stored code can reproduce     raw    half   group:K  avgpool:W
+ *                ... of one pixel                          raw    half   half     raw
+ *   input        the same, where it is the network's input raw    half   half     raw
+ *   mask         the sign of a ReLU's input                view   view   view     view
+ *                ... that no stored code can reproduce     signmask in every policy
+ *   index        the place of each maximum of a max-pool   argmax   in every policy
+ *
+ * group:K is the same policy as norm:K by another name. Where one of the two does not exist with K
+ * bits, the next larger K stands in. avgpool:W+group:K stores the means of avgpool:W in K bits.
+ *
+ * An input that arrives in bytes (pp_graph_input_bytes) stays in them, in every policy and whatever
+ * an override by name says: backward reads the staged bytes again.
  *
  * A "view" costs nothing: it is decoded from another stored code (one code for x-hat, mask
  * and convolution input). `overrides` change a kind ("@activation") or the values of nodes whose
@@ -40,8 +47,9 @@ extern "C" {
 typedef struct pp_plan pp_plan;
 
 typedef struct pp_codec_override {
-    const char *pattern; /* "@kind" or a node-name pattern */
-    /* "raw", "half", "norm:4", "norm:4,clip=3", "avgpool:2", "signmask", "view" */
+    const char *pattern; /* a node-name pattern, "@kind", or both: "layer1.*@activation" */
+    /* "raw", "half", "norm:4" (1 to 6 or 8 bits), "norm:2,clip=1.9", "norm:3,lloyd" (2 to 4 bits),
+     * "avgpool:2", "signmask", "view" */
     const char *codec;
 } pp_codec_override;
 
@@ -49,15 +57,21 @@ typedef struct pp_codec_override {
  * what lies between the nodes, and its gradients, takes memory for so many images only. Where
  * batch-norms in it need the whole batch first, the layers in front of them are computed again: a
  * run of one convolution, its batch-norm and a sum or max-pool computes the convolution twice. The
- * results are the same but for the order of sums. */
+ * results are the same but for the order of sums. A run of one layer has nothing in between; there
+ * the layer's output takes its input's place, and its input's gradient that of its output, where
+ * nobody else needs them and the shapes are equal. */
 typedef struct pp_band {
     const char *first, *last; /* a batch-norm or sum and the ReLU behind it go by the former's name */
     uint32_t images;          /* a divisor of the batch; 0: about an eighth of it */
 } pp_band;
 
 typedef struct pp_plan_options {
-    uint32_t batch;    /* samples per step; not 0 */
+    /* Samples per step; 0 with a budget: the largest batch that fits without the coarsest codes. */
+    uint32_t batch;
     const char *codec; /* the policy; NULL stands for "raw" */
+    /* Decisions as pp_plan_print_policy wrote them, of this network; NULL: none. `codec`, overrides
+     * and bands here win over them. */
+    const char *policy;
     const pp_codec_override *overrides;
     size_t override_count;
     const pp_band *bands; /* runs that do not overlap */
@@ -65,6 +79,10 @@ typedef struct pp_plan_options {
     pp_optimizer optimizer;
     uint32_t accumulate; /* micro-steps per update; 0 stands for 1 */
     bool inference;      /* forward only: nothing saved, no gradients */
+    /* Not 0: the plan chooses codecs, and bands besides the given ones, so that its peak is at most
+     * this, with as little harm to the gradient as can be expected. `codec` is then NULL; overrides
+     * pin values. PP_ERROR_OUT_OF_MEMORY: it cannot be done; the message says what can. */
+    size_t budget_bytes;
 } pp_plan_options;
 
 /* Borrows graph and profile only during the call. The caller owns *plan_out.
@@ -140,6 +158,36 @@ typedef struct pp_plan_step_info {
 } pp_plan_step_info;
 void pp_plan_describe_step(const pp_plan *plan, size_t step, pp_plan_step_info *info_out);
 
+/* A gradient that a layer's backward computes, beside what float32 training computes from the same
+ * gradient of the layer's output (METHODS A.4). */
+typedef enum pp_gradient_term {
+    PP_TERM_ABSENT, /* there is no such gradient, or nobody wants it */
+    PP_TERM_EXACT,
+    PP_TERM_APPROXIMATE /* a lossy code takes part in it */
+} pp_gradient_term;
+
+/* One layer as the plan runs it (a batch-norm or sum and the ReLU behind it are one), in the graph's
+ * order. What an approximate weight or gamma gradient is off by goes no further than to that
+ * parameter; only `input` carries an error on, and only behind a batch-norm whose x-hat is lossy, in
+ * the term with the gradient's covariance with x-hat. */
+enum { PP_PLAN_READS = 3 };
+typedef struct pp_plan_layer {
+    const char *name, *operator_name; /* borrowed; "layer1.0.bn1", "batchnorm_relu" */
+    size_t parameter_elems;           /* trainable */
+    /* In float32, what a framework keeps for this layer's backward and has not kept for an earlier
+     * layer's: the layers' sum is the summary's saved_raw_bytes where everything is trained. */
+    size_t framework_bytes;
+    struct {
+        const char *view; /* "value" (of its input), "mask", "x-hat", "index", "statistics" */
+        size_t row;       /* where it lies (pp_plan_read_row); several layers may read one row */
+        bool exact;       /* what is read is what the forward pass made */
+    } reads[PP_PLAN_READS]; /* what its backward reads of the forward pass */
+    size_t read_count;
+    pp_gradient_term weight, bias, gamma, beta, input;
+} pp_plan_layer;
+size_t pp_plan_layer_count(const pp_plan *plan);
+void pp_plan_read_layer(const pp_plan *plan, size_t index, pp_plan_layer *layer_out);
+
 /* The live bytes of each step, for drawing; `index` below step_count. */
 size_t pp_plan_live_bytes(const pp_plan *plan, size_t step);
 
@@ -155,6 +203,10 @@ typedef struct pp_parameter_info {
 } pp_parameter_info;
 size_t pp_plan_parameter_count(const pp_plan *plan);
 void pp_plan_read_parameter(const pp_plan *plan, size_t index, pp_parameter_info *info_out);
+
+/* What was decided, by the budget or by policy and overrides, one decision a line: to keep, to edit,
+ * and to hand back as pp_plan_options.policy. Free with pp_text_free. */
+pp_status pp_plan_print_policy(const pp_plan *plan, char **text_out);
 
 /* The whole plan as text, for people and for golden files. Free with pp_text_free. */
 pp_status pp_plan_print(const pp_plan *plan, char **text_out);

@@ -48,6 +48,7 @@ void pp_session_destroy(pp_session *session); /* waits for the device; accepts N
  * until a call that waits. */
 typedef struct pp_batch {
     const float *inputs;   /* [count, height, width, channels] */
+    const uint8_t *pixels; /* the same as bytes, where the graph's input is pp_graph_input_bytes */
     const int32_t *labels; /* [count], for softmax cross entropy */
     const float *targets;  /* [count, ...], for the mean squared error */
     uint32_t count;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/parse.h"
+
 enum {
     OPTION_CAPACITY = 64, /* rows of one command */
     NAME_CAPACITY = 128,  /* names among which the nearest is sought, their length included */
@@ -178,8 +180,15 @@ static int store(const cli_command *command, const cli_option *row, char *text,
         case CLI_OVERRIDE: return read_override(command, row, text, member);
         case CLI_BAND: return read_band(command, row, text, member);
         case CLI_COUNT:
+            if (row->word && !strcmp(text, row->word)) {
+                *(uint64_t *)member = 0;
+                return CLI_OK;
+            }
             if (read_count(text, row, member)) return CLI_OK;
             return fail_number(command, row, text, "a whole number");
+        case CLI_BYTES:
+            if (pp__parse_bytes(text, strlen(text), member) && *(uint64_t *)member) return CLI_OK;
+            return cli_fail(command, "--%s: found '%s', expected bytes, e.g. 64M", row->name, text);
         case CLI_REAL:
             if (read_real(text, row, member, &end) && !*end) return CLI_OK;
             return fail_number(command, row, text, "a number");

@@ -23,12 +23,13 @@ enum {
 /* What the argument of an option is, and the type of the member of cli_settings that receives it.
  */
 typedef enum cli_kind {
-    CLI_FLAG,    /* no argument; bool */
-    CLI_COUNT,   /* a whole number; uint64_t */
-    CLI_REAL,    /* a decimal number; double */
-    CLI_TEXT,    /* const char *, borrowed from the command line */
-    CLI_CHOICE,  /* one of the words in `argument`, which '|' separates; const char * */
-    CLI_TRIPLE,  /* one to three decimal numbers with commas; cli_triple */
+    CLI_FLAG,     /* no argument; bool */
+    CLI_COUNT,    /* a whole number; uint64_t */
+    CLI_BYTES,    /* a whole number with K, M or G behind it, of 1024; not 0; uint64_t */
+    CLI_REAL,     /* a decimal number; double */
+    CLI_TEXT,     /* const char *, borrowed from the command line */
+    CLI_CHOICE,   /* one of the words in `argument`, which '|' separates; const char * */
+    CLI_TRIPLE,   /* one to three decimal numbers with commas; cli_triple */
     CLI_OVERRIDE, /* PATTERN=CODEC, appended; cli_overrides */
     CLI_BAND      /* FIRST..LAST[=N], appended; cli_bands */
 } cli_kind;
@@ -41,6 +42,7 @@ typedef struct cli_option {
     size_t offset;      /* of the member in cli_settings */
     double least, most; /* of a number, both included */
     bool required;
+    const char *word; /* of a count: what stands for 0, or NULL */
 } cli_option;
 
 /* Rows under one heading of --help; the last row's name is NULL. */

@@ -26,13 +26,16 @@ int cli_bench_read_shape(const cli_setup *setup, pp_model_options *shape_out) {
     return code;
 }
 
-/* Uniform in [-1, 1) from a multiplicative generator (Knuth's MMIX constants): the values only have
- * to be ordinary and the same in every run. */
-static void fill_inputs(float *inputs, size_t count) {
+/* Uniform in [-1, 1) from a multiplicative generator (Knuth's MMIX constants), or all bytes alike:
+ * the values only have to be ordinary and the same in every run. */
+static void fill_inputs(float *inputs, uint8_t *pixels, size_t count) {
     uint64_t state = 1;
     for (size_t i = 0; i < count; i++) {
         state = state * 6364136223846793005u + 1442695040888963407u;
-        inputs[i] = (float)(state >> 40) / 8388608.0f - 1.0f;
+        if (pixels)
+            pixels[i] = (uint8_t)(state >> 56);
+        else
+            inputs[i] = (float)(state >> 40) / 8388608.0f - 1.0f;
     }
 }
 
@@ -42,22 +45,26 @@ int cli_bench_create_batch(const cli_setup *setup, pp_batch *batch_out) {
     int code = cli_bench_read_shape(setup, &shape);
     if (code) return code;
     size_t input_elems = (size_t)batch_out->count * shape.height * shape.width * shape.channels;
-    float *inputs = calloc(input_elems, sizeof *inputs);
+    const bool bytes = setup->model.pixels != NULL;
+    float *inputs = bytes ? NULL : calloc(input_elems, sizeof *inputs);
+    uint8_t *pixels = bytes ? calloc(input_elems, sizeof *pixels) : NULL;
     int32_t *labels = calloc(batch_out->count, sizeof *labels);
     batch_out->inputs = inputs;
+    batch_out->pixels = pixels;
     batch_out->labels = labels;
-    if (!inputs || !labels) {
+    if (!(bytes ? (void *)pixels : (void *)inputs) || !labels) {
         cli_fail(setup->command, "no host memory for a batch of %" PRIu32 " inputs",
                  batch_out->count);
         return CLI_FAILURE;
     }
-    fill_inputs(inputs, input_elems);
+    fill_inputs(inputs, pixels, input_elems);
     for (uint32_t i = 0; i < batch_out->count; i++) labels[i] = (int32_t)(i % shape.classes);
     return CLI_OK;
 }
 
 void cli_bench_destroy_batch(pp_batch *batch) {
     free((void *)batch->inputs);
+    free((void *)batch->pixels);
     free((void *)batch->labels);
     *batch = (pp_batch){0};
 }
@@ -84,7 +91,7 @@ double cli_median(double *values, size_t count) {
 void cli_bench_write_subject(pp__json *json, const cli_setup *setup) {
     pp__json_text(json, "model", setup->settings->model);
     pp__json_integer(json, "batch", setup->summary.batch);
-    pp__json_text(json, "codec", setup->settings->codec);
+    pp__json_text(json, "codec", cli_policy_name(setup->settings));
     pp__json_text(json, "device", pp_device_describe(setup->device)->name);
     pp__json_text(json, "profile", pp_profile_name(setup->profile));
     pp__json_integer(json, "steps", setup->settings->steps);
@@ -92,7 +99,7 @@ void cli_bench_write_subject(pp__json *json, const cli_setup *setup) {
 
 void cli_bench_print_subject(const cli_setup *setup) {
     printf("%s, batch %" PRIu32 ", %s, on %s (profile %s)\n", setup->settings->model,
-           setup->summary.batch, setup->settings->codec, pp_device_describe(setup->device)->name,
+           setup->summary.batch, cli_policy_name(setup->settings), pp_device_describe(setup->device)->name,
            pp_profile_name(setup->profile));
 }
 

@@ -52,6 +52,27 @@ static int write_file(const cli_setup *setup, const char *folder, const char *na
     return close_file(setup, file, path);
 }
 
+/* What the device makes of bytes; batches of `bench` are of floats or of bytes. */
+static int write_inputs(const cli_setup *setup, const char *folder, const pp_batch *batch,
+                        size_t count, uint32_t channels) {
+    static const char name[] = "inputs.f32";
+    if (batch->inputs) return write_file(setup, folder, name, batch->inputs, count);
+    const pp_pixels *pixels = &setup->pixels;
+    float *values = calloc(count, sizeof *values);
+    if (!values) {
+        cli_fail(setup->command, "no host memory for a batch of %" PRIu32 " inputs", batch->count);
+        return CLI_FAILURE;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const size_t c = i % channels;
+        values[i] = (float)(((double)batch->pixels[i] / pixels->maximum - (double)pixels->mean[c]) /
+                            (double)pixels->deviation[c]);
+    }
+    int code = write_file(setup, folder, name, values, count);
+    free(values);
+    return code;
+}
+
 static int write_parameter(const cli_setup *setup, size_t index, FILE *file) {
     pp_parameter_info info;
     pp_plan_read_parameter(setup->plan, index, &info);
@@ -121,7 +142,7 @@ static int write_description(const cli_setup *setup, const pp_model_options *sha
     pp__json_begin(&json, cli_write_to_file, file, 2);
     pp__json_open_object(&json, NULL);
     pp__json_text(&json, "model", settings->model);
-    pp__json_text(&json, "codec", settings->codec);
+    pp__json_text(&json, "codec", cli_policy_name(settings));
     pp__json_integer(&json, "batch", setup->summary.batch);
     pp__json_integer(&json, "height", shape->height);
     pp__json_integer(&json, "width", shape->width);
@@ -149,7 +170,7 @@ int cli_bench_dump(const cli_setup *setup, const pp_model_options *shape, const 
         (size_t)batch->count * shape->height * shape->width * shape->channels;
     double losses[DUMPED_STEPS];
     int code = write_parameters(setup, folder);
-    if (!code) code = write_file(setup, folder, "inputs.f32", batch->inputs, input_elems);
+    if (!code) code = write_inputs(setup, folder, batch, input_elems, shape->channels);
     if (!code) code = write_file(setup, folder, "labels.i32", batch->labels, batch->count);
     if (!code) code = run_steps(setup, batch, learning_rate, losses);
     if (!code) code = write_description(setup, shape, learning_rate, losses, folder);

@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/compare.h"
+#include "cli/outfile.h"
 #include "cli/output.h"
+#include "cli/plan_page.h"
 #include "cli/setup.h"
 
 enum { TOP_ROWS = 12 };
@@ -33,7 +36,7 @@ static void write_plan(const cli_setup *setup) {
     pp__json_open_object(&json, NULL);
     pp__json_text(&json, "model", setup->settings->model);
     pp__json_integer(&json, "batch", summary->batch);
-    pp__json_text(&json, "codec", setup->settings->codec);
+    pp__json_text(&json, "codec", cli_policy_name(setup->settings));
     pp__json_text(&json, "profile", pp_profile_name(setup->profile));
     pp__json_text(&json, "optimizer", setup->settings->optimizer);
     pp__json_bool(&json, "inference", setup->settings->inference);
@@ -106,8 +109,9 @@ static int print_plan(const cli_setup *setup) {
     const pp_plan_summary *summary = &setup->summary;
     const cli_settings *settings = setup->settings;
     printf("%s, batch %" PRIu32 ", %s, profile %s: %zu parameters, %zu steps%s\n\n",
-           settings->model, summary->batch, settings->codec, pp_profile_name(setup->profile),
-           summary->parameter_elems, summary->step_count, settings->inference ? ", inference" : "");
+           settings->model, summary->batch, cli_policy_name(settings),
+           pp_profile_name(setup->profile), summary->parameter_elems, summary->step_count,
+           settings->inference ? ", inference" : "");
     printf("%-14s%11s   %zu bytes in %zu allocation%s\n", "peak",
            cli_bytes_text(summary->peak_bytes).text, summary->peak_bytes, summary->chunk_count,
            summary->chunk_count == 1 ? "" : "s");
@@ -126,15 +130,43 @@ static int print_plan(const cli_setup *setup) {
     return print_rows(setup);
 }
 
+/* --html: the plan as a page. */
+static int write_page(const cli_setup *setup) {
+    const cli_settings *settings = setup->settings;
+    cli_outfile file = {0};
+    if (!settings->html) return CLI_OK;
+    int code = cli_outfile_open(&file, setup->command, "--html", settings->html);
+    if (!code) {
+        char title[256];
+        snprintf(title, sizeof title, "%.200s: a plan", settings->model);
+        cli_page page;
+        cli_page_begin(&page, file.file, title);
+        cli_page_markup(&page, "<table class=\"facts\">\n");
+        cli_page_plan_facts(&page, setup);
+        cli_page_markup(&page, "</table>\n");
+        code = cli_page_plan(&page, setup);
+        cli_page_end(&page);
+    }
+    if (!code) code = cli_outfile_finish(&file);
+    cli_outfile_discard(&file);
+    return code;
+}
+
+static int plan(cli_setup *setup) {
+    int code = cli_setup_plan(setup, setup->settings->inference);
+    if (!code) code = write_page(setup);
+    if (!code) cli_setup_ready(setup);
+    if (!code && setup->settings->json) write_plan(setup);
+    return code || setup->settings->json ? code : print_plan(setup);
+}
+
 static int run(const cli_command *command, const cli_settings *settings) {
     cli_setup setup;
     int code = cli_setup_begin(&setup, command, settings);
+    if (!code) code = cli_compare_check(command, settings);
     if (!code) code = cli_setup_profile(&setup);
     if (!code) code = cli_setup_graph(&setup);
-    if (!code) code = cli_setup_plan(&setup, settings->inference);
-    if (!code) cli_setup_ready(&setup);
-    if (!code && settings->json) write_plan(&setup);
-    if (!code && !settings->json) code = print_plan(&setup);
+    if (!code) code = settings->compare ? cli_compare(&setup) : plan(&setup);
     cli_setup_end(&setup);
     return code;
 }
@@ -145,6 +177,14 @@ static const cli_group report_options = {
                    .offset = offsetof(cli_settings, inference)},
                   {"rows", NULL, "print every value in the plan's order, not only the largest",
                    CLI_FLAG, .offset = offsetof(cli_settings, all_rows)},
+                  {"html", "FILE",
+                   "write the plan as a page: a map of the memory over the steps, classes, layers "
+                   "and which of their gradients are exact",
+                   CLI_TEXT, .offset = offsetof(cli_settings, html)},
+                  {"compare", "POLICY,...",
+                   "policies and budgets side by side, e.g. raw,norm:4,64M; blanks between them "
+                   "where one has commas itself",
+                   CLI_TEXT, .offset = offsetof(cli_settings, compare)},
                   {0}}};
 
 const cli_command cli_plan = {

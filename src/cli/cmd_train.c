@@ -16,16 +16,11 @@
 #include "cli/progress.h"
 #include "cli/setup.h"
 #include "cli/timeline.h"
+#include "cli/train_report.h"
 
 /* Set by the signal handler, read between steps. A handler has no argument to reach anything else
  * by. */
 static volatile sig_atomic_t interrupted;
-
-/* NaN where there is nothing yet. */
-typedef struct epoch_result {
-    double train_loss, train_top1, test_loss, test_top1; /* accuracies in percent */
-    double images_per_second, learning_rate, seconds;
-} epoch_result;
 
 typedef struct training {
     cli_setup setup;
@@ -33,10 +28,11 @@ typedef struct training {
     pp_schedule schedule;
     cli_progress progress;
     cli_timeline timeline;
+    cli_train_report report;
     FILE *log;
     bool log_is_new; /* this run made the file */
     uint64_t epochs_done;
-    epoch_result last; /* of the last epoch, the test's of the last whole one */
+    cli_epoch last; /* of the last epoch, the test's of the last whole one */
     double started;
 } training;
 
@@ -130,7 +126,7 @@ static void print_headline(const training *run) {
             setup->settings->model, setup->settings->data, setup->data_info.count, test.count,
             setup->data_info.height, setup->data_info.width, setup->data_info.channels,
             setup->data_info.classes, setup->summary.parameter_elems, setup->summary.batch,
-            setup->settings->codec, pp_device_describe(setup->device)->name,
+            cli_policy_name(setup->settings), pp_device_describe(setup->device)->name,
             pp_profile_name(setup->profile), cli_bytes_text(setup->summary.peak_bytes).text);
 }
 
@@ -167,7 +163,7 @@ static int train_epoch(training *run, uint64_t epoch) {
     if (!code) code = cli_check(&run->setup, pp_loader_start_epoch(run->train_loader, epoch));
     double started = cli_seconds();
     cli_progress_begin_epoch(&run->progress, label,
-                             pp_loader_batch_count(run->train_loader) * settings->batch);
+                             pp_loader_batch_count(run->train_loader) * run->setup.summary.batch);
     /* Some drivers finish kernels only when they first run. */
     if (!epoch && run->progress.is_terminal) cli_progress_show(&run->progress, 0, "first step");
     if (!code) code = train_steps(run);
@@ -190,7 +186,7 @@ static int test_epoch(training *run) {
 }
 
 static void write_measurements(pp__json *json, const training *run) {
-    const epoch_result *last = &run->last;
+    const cli_epoch *last = &run->last;
     pp__json_real(json, "train_loss", last->train_loss);
     pp__json_real(json, "train_top1", last->train_top1);
     pp__json_real(json, "test_loss", last->test_loss);
@@ -219,7 +215,7 @@ static int log_epoch(training *run, uint64_t epoch) {
 }
 
 static void print_epoch(const training *run) {
-    const epoch_result *last = &run->last;
+    const cli_epoch *last = &run->last;
     fprintf(stderr,
             "%s: train loss %s, top-1 %s %%; test loss %s, top-1 %s %%; %s images/s, %s s\n",
             run->progress.label, cli_real_text(last->train_loss, 4).text,
@@ -231,7 +227,7 @@ static void print_epoch(const training *run) {
 static int train(training *run) {
     const cli_settings *settings = run->setup.settings;
     run->started = cli_seconds();
-    uint64_t epoch_samples = pp_loader_batch_count(run->train_loader) * settings->batch;
+    uint64_t epoch_samples = pp_loader_batch_count(run->train_loader) * run->setup.summary.batch;
     cli_progress_begin(&run->progress, stderr, settings->epochs * epoch_samples);
     for (uint64_t epoch = 0; epoch < settings->epochs && !interrupted; epoch++) {
         int code = train_epoch(run, epoch);
@@ -241,6 +237,7 @@ static int train(training *run) {
         run->epochs_done = epoch + 1;
         print_epoch(run);
         code = log_epoch(run, epoch + 1);
+        if (!code) code = cli_train_report_add(&run->report, &run->last);
         if (code) return code;
     }
     if (interrupted)
@@ -283,9 +280,9 @@ static void write_result(const training *run, const char *digest) {
     pp__json_open_object(&json, NULL);
     pp__json_text(&json, "model", settings->model);
     pp__json_text(&json, "data", settings->data);
-    pp__json_text(&json, "codec", settings->codec);
+    pp__json_text(&json, "codec", cli_policy_name(settings));
     pp__json_text(&json, "optimizer", settings->optimizer);
-    pp__json_integer(&json, "batch", settings->batch);
+    pp__json_integer(&json, "batch", run->setup.summary.batch);
     pp__json_integer(&json, "seed", settings->seed);
     pp__json_text(&json, "device", pp_device_describe(setup->device)->name);
     pp__json_text(&json, "profile", pp_profile_name(setup->profile));
@@ -303,7 +300,7 @@ static void write_result(const training *run, const char *digest) {
 
 static void print_result(const training *run, const char *digest) {
     const pp_plan_summary *summary = &run->setup.summary;
-    const epoch_result *last = &run->last;
+    const cli_epoch *last = &run->last;
     double ratio = (double)summary->saved_raw_bytes / (double)summary->saved_stored_bytes;
     printf("%-22s%s %%\n", "test accuracy", cli_real_text(last->test_top1, 2).text);
     printf("%-22s%s\n", "test loss", cli_real_text(last->test_loss, 4).text);
@@ -321,7 +318,8 @@ static void print_result(const training *run, const char *digest) {
     printf("%-22s%s\n", "weights digest", digest);
 }
 
-static int report(const training *run) {
+/* The result on standard output, and the page. */
+static int report(training *run) {
     char digest[17] = "";
     int code = digest_weights(run, digest);
     if (code) return code;
@@ -329,6 +327,8 @@ static int report(const training *run) {
         write_result(run, digest);
     else
         print_result(run, digest);
+    code = cli_train_report_write(&run->report);
+    if (code) return code;
     return run->epochs_done < run->setup.settings->epochs ? CLI_INTERRUPTED : CLI_OK;
 }
 
@@ -345,12 +345,13 @@ static int run_training(const cli_command *command, const cli_settings *settings
     setup->profiling = settings->trace != NULL;
     if (!code) code = cli_setup_data(setup, PP_SPLIT_TRAIN);
     if (!code) code = cli_setup_data(setup, PP_SPLIT_TEST);
-    if (!code) code = create_loaders(&run);
-    if (!code) code = plan_schedule(&run);
     if (!code) code = cli_setup_graph(setup);
     if (!code) code = cli_setup_device(setup);
     if (!code) code = cli_setup_plan(setup, false);
+    if (!code) code = create_loaders(&run);
+    if (!code) code = plan_schedule(&run);
     if (!code) code = cli_timeline_open(&run.timeline, setup);
+    if (!code) code = cli_train_report_open(&run.report, setup);
     if (!code) code = open_log(&run);
     if (!code) cli_setup_ready(setup);
     if (!code) print_headline(&run);
@@ -365,6 +366,7 @@ static int run_training(const cli_command *command, const cli_settings *settings
     pp_loader_destroy(run.test_loader);
     close_log(&run, code);
     cli_timeline_close(&run.timeline);
+    cli_train_report_close(&run.report);
     cli_setup_end(setup);
     return code;
 }
@@ -402,6 +404,9 @@ static const cli_group training_options = {
          CLI_COUNT, .offset = offsetof(cli_settings, seed)},
         {"log", "FILE", "write one JSON object per epoch, each on its line", CLI_TEXT,
          .offset = offsetof(cli_settings, log)},
+        {"report", "FILE",
+         "write a page: curves of loss, accuracy and speed, and the plan as plan --html shows it",
+         CLI_TEXT, .offset = offsetof(cli_settings, report)},
         {0}}};
 
 const cli_command cli_train = {

@@ -5,11 +5,11 @@
 const cli_settings cli_defaults = {
     .batch = 64,
     .accumulate = 1,
-    .codec = "raw",
     .split = "test",
     .pad = CLI_AUTOMATIC_COUNT,
     .threads = 1,
     .optimizer = "sgd",
+    .optimizer_bits = "32",
     .schedule = "cosine",
     .momentum = 0.9,
     .weight_decay = 1e-4,
@@ -32,6 +32,9 @@ const cli_group cli_network_options = {
          CLI_COUNT, .offset = offsetof(cli_settings, height), .least = 1, .most = 65536},
         {"width", "N", "likewise; the height when only that is given", CLI_COUNT,
          .offset = offsetof(cli_settings, width), .least = 1, .most = 65536},
+        {"float-input", NULL,
+         "images come to the device normalised, in float32, in the place of their bytes", CLI_FLAG,
+         .offset = offsetof(cli_settings, float_input)},
         {0}}};
 
 const cli_group cli_shape_options = {
@@ -45,9 +48,10 @@ const cli_group cli_shape_options = {
 
 const cli_group cli_plan_options = {
     "Plan",
-    (const cli_option[]){{"batch", "N", "samples per step", CLI_COUNT,
-                          .offset = offsetof(cli_settings, batch), .least = 1, .most = 1048576},
-                         {0}}};
+    (const cli_option[]){
+        {"batch", "N", "samples per step; auto: as many as fit the --budget", CLI_COUNT,
+         .offset = offsetof(cli_settings, batch), .least = 1, .most = 1048576, .word = "auto"},
+        {0}}};
 
 const cli_group cli_profile_options = {
     "Profile",
@@ -58,17 +62,33 @@ const cli_group cli_profile_options = {
          CLI_TEXT, .offset = offsetof(cli_settings, profile)},
         {0}}};
 
+const char *cli_policy_name(const cli_settings *settings) {
+    return settings->codec    ? settings->codec
+           : settings->budget ? "within the budget"
+           : settings->policy ? "by the policy"
+                              : "raw";
+}
+
 const cli_group cli_codec_options = {
     "Codec",
     (const cli_option[]){
         {"codec", "POLICY",
-         "how activations are kept for the backward pass: raw, half, norm:8, norm:4, avgpool:2, "
+         "how activations are kept for the backward pass: raw (the default), half, norm:8, norm:4, "
+         "avgpool:2, "
          "avgpool:4, ...",
          CLI_TEXT, .offset = offsetof(cli_settings, codec)},
         {"override", "PATTERN=CODEC",
          "another codec for the nodes that match, e.g. 'layer1.*=raw', or for a kind of value, "
          "e.g. @input=half; may be given several times, the last match wins",
          CLI_OVERRIDE, .offset = offsetof(cli_settings, overrides)},
+        {"budget", "BYTES",
+         "choose codecs and bands so that the peak of a step is at most this, e.g. 64M; --override "
+         "and --band pin some",
+         CLI_BYTES, .offset = offsetof(cli_settings, budget)},
+        {"policy", "FILE", "decisions that --save-policy wrote, for the same network", CLI_TEXT,
+         .offset = offsetof(cli_settings, policy)},
+        {"save-policy", "FILE", "write what was decided for each value, to keep or to edit",
+         CLI_TEXT, .offset = offsetof(cli_settings, save_policy)},
         {"band", "FIRST..LAST[=N]",
          "run the nodes FIRST to LAST on N images at a time, so that what lies between them takes "
          "memory for so many only; may be given several times",
@@ -101,6 +121,9 @@ const cli_group cli_optimizer_options = {
          .offset = offsetof(cli_settings, momentum), .least = 0, .most = 0.999999},
         {"nesterov", NULL, "look ahead along the moment", CLI_FLAG,
          .offset = offsetof(cli_settings, nesterov)},
+        {"optimizer-bits", "32|8",
+         "of a moment's element; 8: in blocks with a float32 scale each, but for small parameters",
+         CLI_CHOICE, .offset = offsetof(cli_settings, optimizer_bits)},
         {"weight-decay", "X", "L2 for sgd and adam, decoupled for adamw", CLI_REAL,
          .offset = offsetof(cli_settings, weight_decay), .least = 0, .most = 1e6},
         {"decay-all", NULL, "decay biases and batch-norm too, not the weights only", CLI_FLAG,

@@ -37,12 +37,15 @@ typedef struct cli_settings {
     const char *model;
     uint64_t height, width, channels, classes; /* 0: the model's, or the data's */
     double dropout, label_smoothing;
+    bool float_input;
 
     /* plan */
     uint64_t batch, accumulate;
     const char *codec, *profile;
     cli_overrides overrides;
     cli_bands bands;
+    uint64_t budget; /* bytes; 0: none */
+    const char *policy, *save_policy, *compare, *html;
     bool inference, all_rows;
 
     /* data */
@@ -54,24 +57,27 @@ typedef struct cli_settings {
     uint64_t threads;
 
     /* optimizer and schedule */
-    const char *optimizer, *schedule;
+    const char *optimizer, *optimizer_bits, *schedule;
     double momentum, weight_decay, clip_norm, learning_rate, gamma;
     bool nesterov, decay_all;
     uint64_t warmup, step_every;
 
     /* the run */
     uint64_t epochs, steps, seed, time_limit;
-    const char *device, *log, *dump, *trace, *out;
+    const char *device, *log, *report, *dump, *trace, *out;
     bool no_cache, json, help;
 } cli_settings;
+
+/* What --codec or --budget asks for, in words. */
+const char *cli_policy_name(const cli_settings *settings);
 
 extern const cli_settings cli_defaults;
 
 /* The option groups that several commands share (args.h). */
-extern const struct cli_group cli_network_options;   /* --model, --height, --width */
+extern const struct cli_group cli_network_options;   /* --model ... --float-input */
 extern const struct cli_group cli_shape_options;     /* --channels, --classes: without a data set */
 extern const struct cli_group cli_plan_options;      /* --batch */
-extern const struct cli_group cli_codec_options;     /* --codec, --override */
+extern const struct cli_group cli_codec_options;     /* --codec, --override, --budget, --band */
 extern const struct cli_group cli_data_options;      /* --data, --limit, --mean, --threads, ... */
 extern const struct cli_group cli_optimizer_options; /* --optimizer ... --accumulate */
 extern const struct cli_group cli_profile_options;   /* --profile */

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/outfile.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "util/file.h"
 
 static void receive_log(void *user, pp_log_level level, const char *line) {
     cli_setup *setup = user;
@@ -120,6 +122,32 @@ static int check_same_data(const cli_setup *setup, const pp_dataset *data,
     return CLI_OK;
 }
 
+/* One number stands for all channels. NULL: the data set's own. */
+static const float *spread(const cli_triple *triple, float values[3]) {
+    if (!triple->count) return NULL;
+    for (size_t i = 0; i < 3; i++) values[i] = triple->values[triple->count == 1 ? 0 : i];
+    return values;
+}
+
+/* What bytes stand for: the data set's normalisation, or values in [-1, 1] without data. Inputs
+ * with more channels than images have are float32. */
+static void set_pixels(cli_setup *setup, uint32_t channels) {
+    const cli_settings *settings = setup->settings;
+    const pp_dataset_info *info = &setup->data_info;
+    if (settings->float_input || channels > PP_PIXEL_CHANNELS) return;
+    pp_pixels *pixels = &setup->pixels;
+    pixels->maximum = info->count ? info->pixel_max : UINT8_MAX;
+    for (size_t c = 0; c < PP_PIXEL_CHANNELS; c++) pixels->mean[c] = pixels->deviation[c] = 0.5f;
+    if (info->count) {
+        float given[3];
+        const float *mean = spread(&settings->mean, given);
+        memcpy(pixels->mean, mean ? mean : info->mean, sizeof given);
+        const float *deviation = spread(&settings->deviation, given);
+        memcpy(pixels->deviation, deviation ? deviation : info->deviation, sizeof given);
+    }
+    setup->model.pixels = pixels;
+}
+
 int cli_setup_data(cli_setup *setup, pp_split split) {
     const cli_settings *settings = setup->settings;
     pp_model_options own;
@@ -147,10 +175,17 @@ int cli_setup_data(cli_setup *setup, pp_split split) {
     setup->model.channels = info.channels;
     setup->model.classes = info.classes;
     code = check_normalisation(setup, "mean", &settings->mean);
-    return code ? code : check_normalisation(setup, "deviation", &settings->deviation);
+    if (!code) code = check_normalisation(setup, "deviation", &settings->deviation);
+    set_pixels(setup, info.channels);
+    return code;
 }
 
 int cli_setup_graph(cli_setup *setup) {
+    pp_model_options own;
+    int code = cli_check(setup, pp_model_defaults(setup->engine, setup->settings->model, &own));
+    if (code) return code;
+    if (!setup->data_info.count)
+        set_pixels(setup, setup->model.channels ? setup->model.channels : own.channels);
     pp_status status =
         pp_model_build(setup->engine, setup->settings->model, &setup->model, &setup->graph);
     return cli_check(setup, status);
@@ -194,7 +229,8 @@ int cli_setup_plan_options(const cli_setup *setup, bool inference, pp_plan_optio
                               .nesterov = settings->nesterov,
                               .weight_decay = (float)settings->weight_decay,
                               .decay_all = settings->decay_all,
-                              .clip_norm = (float)settings->clip_norm};
+                              .clip_norm = (float)settings->clip_norm,
+                              .state_bits = strcmp(settings->optimizer_bits, "8") ? 32 : 8};
     if (!pp_optimizer_kind_read(settings->optimizer, &optimizer.kind))
         return cli_fail(setup->command, "--optimizer: found '%s', expected sgd, adam or adamw",
                         settings->optimizer);
@@ -203,6 +239,7 @@ int cli_setup_plan_options(const cli_setup *setup, bool inference, pp_plan_optio
                                      .codec = settings->codec,
                                      .overrides = settings->overrides.items,
                                      .override_count = settings->overrides.count,
+                                     .budget_bytes = (size_t)settings->budget,
                                      .bands = settings->bands.items,
                                      .band_count = settings->bands.count,
                                      .optimizer = optimizer,
@@ -211,13 +248,36 @@ int cli_setup_plan_options(const cli_setup *setup, bool inference, pp_plan_optio
     return CLI_OK;
 }
 
+static int save_policy(cli_setup *setup) {
+    char *text = NULL;
+    cli_outfile file = {0};
+    int code = cli_check(setup, pp_plan_print_policy(setup->plan, &text));
+    if (!code)
+        code = cli_outfile_open(&file, setup->command, "--save-policy",
+                                setup->settings->save_policy);
+    if (!code) fputs(text, file.file);
+    if (!code) code = cli_outfile_finish(&file);
+    cli_outfile_discard(&file);
+    pp_text_free(setup->engine, text);
+    return code;
+}
+
 int cli_setup_plan(cli_setup *setup, bool inference) {
     pp_plan_options options;
     int code = cli_setup_plan_options(setup, inference, &options);
-    if (code) return code;
-    code = cli_check(setup, pp_plan_create(setup->graph, setup->profile, &options, &setup->plan));
+    char *policy = NULL;
+    size_t length;
+    if (!code && setup->settings->policy) {
+        code = cli_check(setup,
+                         pp__file_read(setup->engine, setup->settings->policy, &policy, &length));
+        options.policy = policy;
+    }
+    if (!code)
+        code =
+            cli_check(setup, pp_plan_create(setup->graph, setup->profile, &options, &setup->plan));
+    pp__release(setup->engine, policy);
     if (!code) pp_plan_summarize(setup->plan, &setup->summary);
-    return code;
+    return code || !setup->settings->save_policy ? code : save_policy(setup);
 }
 
 static const double quiet_seconds = 0.5; /* builds that are over by then show nothing */
@@ -264,13 +324,6 @@ void cli_setup_end(cli_setup *setup) {
     pp_engine_destroy(setup->engine);
 }
 
-/* One number stands for all channels. NULL: the data set's own. */
-static const float *spread(const cli_triple *triple, float values[3]) {
-    if (!triple->count) return NULL;
-    for (size_t i = 0; i < 3; i++) values[i] = triple->values[triple->count == 1 ? 0 : i];
-    return values;
-}
-
 int cli_setup_loader(cli_setup *setup, pp_split split, bool training, pp_loader **loader_out) {
     const cli_settings *settings = setup->settings;
     bool is_natural =
@@ -278,7 +331,7 @@ int cli_setup_loader(cli_setup *setup, pp_split split, bool training, pp_loader 
     bool augment = training && (settings->augment || (is_natural && !settings->no_augment));
     uint64_t pad = settings->pad != CLI_AUTOMATIC_COUNT ? settings->pad : augment ? 4 : 0;
     float mean[3], deviation[3];
-    pp_loader_options options = {.batch = (uint32_t)settings->batch,
+    pp_loader_options options = {.batch = setup->summary.batch,
                                  .shuffle = training,
                                  .drop_last = training,
                                  .seed = settings->seed,
@@ -286,7 +339,8 @@ int cli_setup_loader(cli_setup *setup, pp_split split, bool training, pp_loader 
                                  .flip = training && (augment || settings->flip),
                                  .threads = (uint32_t)settings->threads,
                                  .mean = spread(&settings->mean, mean),
-                                 .deviation = spread(&settings->deviation, deviation)};
+                                 .deviation = spread(&settings->deviation, deviation),
+                                 .bytes = setup->model.pixels != NULL};
     return cli_check(setup, pp_loader_create(setup->data[split], &options, loader_out));
 }
 

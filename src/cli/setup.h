@@ -17,7 +17,8 @@ typedef struct cli_setup {
     const cli_settings *settings; /* borrowed */
     pp_engine *engine;
     pp_model_options
-        model; /* the network's input and classes: data set, settings, or the model's own */
+        model;        /* the network's input and classes: data set, settings, or the model's own */
+    pp_pixels pixels; /* what the input's bytes stand for, where model.pixels is not NULL */
     pp_dataset *data[2]; /* by pp_split */
     pp_dataset_info data_info;
     pp_graph *graph;

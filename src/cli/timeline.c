@@ -1,55 +1,26 @@
 #include "cli/timeline.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cli/output.h"
 
 /* Chrome's format knows processes and threads; the tracks are two threads of one process. */
 enum { PROCESS = 1, DEVICE_TRACK = 1, HOST_TRACK = 2 };
 
-static int fail_file(const cli_timeline *timeline, const char *reason) {
-    return cli_fail(timeline->setup->command,
-                    "--trace: found '%s', expected a file that can be written: %s",
-                    timeline->setup->settings->trace, reason);
-}
-
 int cli_timeline_open(cli_timeline *timeline, const cli_setup *setup) {
     *timeline = (cli_timeline){.setup = setup};
     const char *path = setup->settings->trace;
-    if (!path) return CLI_OK;
-    struct stat info;
-    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
-        return fail_file(timeline, "it is there and no regular file");
-    size_t capacity = strlen(path) + 32;
-    timeline->temporary = malloc(capacity);
-    if (!timeline->temporary) {
-        cli_fail(setup->command, "no host memory for a file name");
-        return CLI_FAILURE;
-    }
-    snprintf(timeline->temporary, capacity, "%s.%ld.part", path, (long)getpid());
-    int descriptor = open(timeline->temporary, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (descriptor < 0) return fail_file(timeline, strerror(errno));
-    timeline->file = fdopen(descriptor, "w");
-    if (timeline->file) return CLI_OK;
-    int code = fail_file(timeline, strerror(errno));
-    close(descriptor);
-    remove(timeline->temporary);
-    return code;
+    return path ? cli_outfile_open(&timeline->file, setup->command, "--trace", path) : CLI_OK;
 }
 
 int cli_timeline_start(cli_timeline *timeline) {
-    if (!timeline->file) return CLI_OK;
+    if (!timeline->file.file) return CLI_OK;
     return cli_check(timeline->setup, pp_device_clear_trace(timeline->setup->device));
 }
 
 int cli_timeline_add_step(cli_timeline *timeline, double began, double enqueued) {
-    if (!timeline->file) return CLI_OK;
+    if (!timeline->file.file) return CLI_OK;
     timeline->steps[timeline->step_count].began = began;
     timeline->steps[timeline->step_count].enqueued = enqueued;
     if (++timeline->step_count < CLI_TIMELINE_STEPS) return CLI_OK;
@@ -101,7 +72,7 @@ static void write_command(pp__json *json, const pp_device_trace_event *event, ui
     pp__json_close(json);
 }
 
-static bool write_events(const cli_timeline *timeline, const pp_device_trace_event *events,
+static void write_events(const cli_timeline *timeline, const pp_device_trace_event *events,
                          size_t count) {
     const pp_device_info *device = pp_device_describe(timeline->setup->device);
     const double first = timeline->step_count ? timeline->steps[0].began : 0;
@@ -110,7 +81,7 @@ static bool write_events(const cli_timeline *timeline, const pp_device_trace_eve
     const uint64_t origin = (uint64_t)(1e9 * first), end = (uint64_t)(1e9 * last);
     char name[sizeof device->name + 16];
     pp__json json;
-    pp__json_begin(&json, cli_write_to_file, timeline->file, 2);
+    pp__json_begin(&json, cli_write_to_file, timeline->file.file, 2);
     pp__json_open_object(&json, NULL);
     pp__json_text(&json, "displayTimeUnit", "ms");
     pp__json_open_array(&json, "traceEvents");
@@ -127,7 +98,7 @@ static bool write_events(const cli_timeline *timeline, const pp_device_trace_eve
         write_command(&json, &events[i], origin);
     pp__json_close(&json);
     pp__json_close(&json);
-    return pp__json_end(&json);
+    pp__json_end(&json);
 }
 
 int cli_timeline_read(const cli_setup *setup, pp_device_trace_event **events_out,
@@ -145,29 +116,19 @@ int cli_timeline_read(const cli_setup *setup, pp_device_trace_event **events_out
 }
 
 int cli_timeline_write(cli_timeline *timeline) {
-    if (!timeline->file) return CLI_OK;
+    if (!timeline->file.file) return CLI_OK;
     const cli_setup *setup = timeline->setup;
     pp_device_trace_event *events;
     size_t count = 0;
     int code = cli_timeline_read(setup, &events, &count);
-    bool written = !code && write_events(timeline, events, count);
+    if (!code) write_events(timeline, events, count);
     free(events);
-    if (fclose(timeline->file) != 0) written = false;
-    timeline->file = NULL;
-    if (written) written = rename(timeline->temporary, setup->settings->trace) == 0;
-    if (!written) {
-        if (!code) code = fail_file(timeline, strerror(errno));
-        remove(timeline->temporary);
-    }
+    if (!code) code = cli_outfile_finish(&timeline->file);
     if (!code) code = cli_check(setup, pp_device_pause_trace(setup->device, true));
     return code ? code : cli_check(setup, pp_device_clear_trace(setup->device));
 }
 
 void cli_timeline_close(cli_timeline *timeline) {
-    if (timeline->file) {
-        fclose(timeline->file);
-        remove(timeline->temporary);
-    }
-    free(timeline->temporary);
+    cli_outfile_discard(&timeline->file);
     *timeline = (cli_timeline){0};
 }

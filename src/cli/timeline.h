@@ -7,16 +7,14 @@
 #ifndef PP_CLI_TIMELINE_H
 #define PP_CLI_TIMELINE_H
 
-#include <stdio.h>
-
+#include "cli/outfile.h"
 #include "cli/setup.h"
 
 enum { CLI_TIMELINE_STEPS = 20 };
 
 typedef struct cli_timeline {
     const cli_setup *setup;
-    FILE *file; /* NULL: nothing to trace, or written */
-    char *temporary;
+    cli_outfile file; /* not open: nothing to trace, or written */
     struct {
         double began, enqueued; /* on the clock of cli_seconds */
     } steps[CLI_TIMELINE_STEPS];

@@ -22,6 +22,14 @@ static const pp__codec *find(const char *name, size_t length) {
     return NULL;
 }
 
+size_t pp__codec_count(void) {
+    return CODEC_COUNT;
+}
+
+const pp__codec *pp__codec_at(size_t index) {
+    return all[index];
+}
+
 const pp__codec *pp__codec_find(const char *name) {
     return find(name, strlen(name));
 }

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <pocketprop/graph.h>
+
 #include "device/launch.h"
 #include "tensor/tensor.h"
 #include "util/engine.h"
@@ -54,6 +56,7 @@ typedef struct pp__stored {
     /* Random rounding draws from (the step's scalars, number, element); cl/rng.cl. */
     pp__ref scalars;
     uint32_t number;
+    const pp_pixels *pixels; /* bytes: what they stand for; borrowed from the plan */
 } pp__stored;
 
 struct pp__codec {
@@ -76,9 +79,16 @@ struct pp__codec {
      * only). NULL: the value is never decoded. */
     pp_status (*decode)(const pp__stored *stored, uint32_t first_image, uint32_t image_count,
                         pp__ref value, pp__stream *stream);
+    /* What a planner under a budget may choose: texts, the least harm first, NULL behind the last.
+     * NULL: nothing. */
+    const char *const *menu;
+    /* The mean squared error of what it gives back for typical values, relative to theirs: the
+     * planner's notion of harm before it has measured any. NULL: none. */
+    double (*error)(const pp__stored *stored);
     uint32_t views[3]; /* by subject: the views it offers, a sum of pp__view */
     bool lossy;
     bool stores_itself; /* the code is the float32 tensor itself, kept alive: nothing is encoded */
+    bool staged;        /* the code is what the application hands over: nothing is encoded */
     bool pooled; /* a block-mean map: convolutions take their weight gradient from the means */
 };
 
@@ -87,6 +97,10 @@ struct pp__codec {
 pp_status pp__coding_read(pp_engine *engine, const char *text, pp__coding *coding_out);
 enum { PP__CODING_TEXT = 48 };
 void pp__coding_print(const pp__coding *coding, char text[PP__CODING_TEXT]); /* "" for none */
+
+/* All codecs. */
+size_t pp__codec_count(void);
+const pp__codec *pp__codec_at(size_t index);
 
 /* The codec of that name, or NULL. */
 const pp__codec *pp__codec_find(const char *name);

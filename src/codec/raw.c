@@ -11,10 +11,13 @@ static size_t stored_bytes(const pp__coding *coding, pp__shape shape) {
     return pp__shape_bytes(shape);
 }
 
+static const char *const menu[] = {"raw", NULL};
+
 const pp__codec pp__codec_raw = {
     .name = "raw",
     .file = "codec/raw",
     .stored_bytes = stored_bytes,
+    .menu = menu,
     .views = {[PP__SUBJECT_ACTIVATION] = PP__VIEW_VALUE | PP__VIEW_MASK,
               [PP__SUBJECT_NORMALISED] = PP__VIEW_XHAT | PP__VIEW_VALUE | PP__VIEW_MASK},
     .stores_itself = true,

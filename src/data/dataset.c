@@ -121,6 +121,7 @@ pp_status pp_dataset_open(pp_engine *engine, const char *specification, pp_split
     dataset->source = source;
     dataset->split = split;
     dataset->options = filled;
+    dataset->info.pixel_max = source->pixel_max;
     memcpy(dataset->info.mean, source->mean, sizeof source->mean);
     memcpy(dataset->info.deviation, source->deviation, sizeof source->deviation);
     pp_status status = source->open(dataset, folder);

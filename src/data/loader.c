@@ -28,7 +28,8 @@
 enum { HELD_BATCHES = 3, MAX_THREADS = 256 };
 
 typedef struct slot {
-    float *inputs;   /* [batch, height, width, channels] */
+    float *inputs;   /* [batch, height, width, channels], or ... */
+    uint8_t *pixels; /* ... the same as bytes */
     int32_t *labels; /* [batch] */
     uint32_t count;
     bool ready;
@@ -49,6 +50,7 @@ struct pp_loader {
     bool shuffle;
     uint64_t seed;
     pp__augment augment;
+    bool bytes; /* batches hold pixels, not inputs */
     size_t sample_elems;
     size_t batch_count; /* of one epoch */
 
@@ -87,8 +89,12 @@ static void prepare_batch(pp_loader *loader, pp__reader *reader, uint64_t number
             memcpy(s->error, pp_engine_error(reader->engine), sizeof s->error);
             return;
         }
-        pp__augment_write(&loader->augment, &draws, sample.pixels,
-                          s->inputs + i * loader->sample_elems);
+        if (loader->bytes)
+            pp__augment_write_bytes(&loader->augment, &draws, sample.pixels,
+                                    s->pixels + i * loader->sample_elems);
+        else
+            pp__augment_write(&loader->augment, &draws, sample.pixels,
+                              s->inputs + i * loader->sample_elems);
         s->labels[i] = sample.label;
     }
 }
@@ -160,6 +166,7 @@ static void set_facts(pp_loader *loader, pp_dataset *dataset, const pp_loader_op
     loader->batch = options->batch < loader->sample_count ? options->batch : loader->sample_count;
     loader->shuffle = options->shuffle;
     loader->seed = options->seed;
+    loader->bytes = options->bytes;
     loader->sample_elems = (size_t)info->height * info->width * info->channels;
     loader->batch_count = info->count / loader->batch;
     if (!options->drop_last && info->count % loader->batch) loader->batch_count++;
@@ -187,7 +194,10 @@ static pp_status reserve_memory(pp_engine *engine, pp_loader *loader, uint32_t t
     loader->slot_count = slot_count;
     for (size_t i = 0; i < slot_count; i++) {
         slot *s = &loader->slots[i];
-        PP_TRY(pp__allocate(engine, batch_elems, sizeof *s->inputs, &s->inputs));
+        if (loader->bytes)
+            PP_TRY(pp__allocate(engine, batch_elems, sizeof *s->pixels, &s->pixels));
+        else
+            PP_TRY(pp__allocate(engine, batch_elems, sizeof *s->inputs, &s->inputs));
         PP_TRY(pp__allocate(engine, loader->batch, sizeof *s->labels, &s->labels));
     }
     size_t worker_count = threads ? threads : 1;
@@ -256,6 +266,7 @@ void pp_loader_destroy(pp_loader *loader) {
         pp__reader_release(&loader->workers[i].reader);
     for (size_t i = 0; i < loader->slot_count; i++) {
         pp__release(engine, loader->slots[i].inputs);
+        pp__release(engine, loader->slots[i].pixels);
         pp__release(engine, loader->slots[i].labels);
     }
     pp__release(engine, loader->workers);
@@ -315,6 +326,7 @@ pp_status pp_loader_next(pp_loader *loader, pp_batch *batch_out) {
     /* A failed batch stays where it is, so that every further call reports it again. */
     if (s->status != PP_OK) return pp__fail(loader->dataset->engine, s->status, "%s", s->error);
     batch_out->inputs = s->inputs;
+    batch_out->pixels = s->pixels;
     batch_out->labels = s->labels;
     batch_out->count = s->count;
     pthread_mutex_lock(&loader->mutex);

@@ -48,7 +48,7 @@ const pp_profile *pp__stream_profile(const pp__stream *stream);
 /* Names the commands recorded from now on, for errors and traces; the text is copied. */
 pp_status pp__stream_label(pp__stream *stream, const char *label);
 
-enum { PP__LAUNCH_ARGUMENTS = 48, PP__LAUNCH_FILES = 4, PP__LAUNCH_OPTIONS = 512 };
+enum { PP__LAUNCH_ARGUMENTS = 48, PP__LAUNCH_FILES = 4, PP__LAUNCH_OPTIONS = 1024 };
 
 typedef struct pp__launch {
     pp__stream *stream;

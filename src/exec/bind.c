@@ -95,7 +95,8 @@ static pp_status bind_node(const recording *r, const pp__plan_step *step, pp__pa
         PP_TRY(check_workspace(r, step, node->op->workspace(&b->q, pass)));
     b->stream = r->stream;
     b->node_number = node->number;
-    b->output = image_ref(session, step, node->value);
+    b->output = image_ref(session, step, step->scratch != PP__NONE ? step->scratch : node->value);
+    if (node->op->traits & PP__OP_SOURCE) b->inputs[0] = image_ref(session, step, plan->input);
     for (size_t j = 0; j < node->op->input_count; j++)
         b->inputs[j] = image_ref(session, step, plan->nodes[node->inputs[j]].value);
     PP_TRY(bind_moments(r, step, b));
@@ -147,12 +148,13 @@ static pp_status record_add(const recording *r, const pp__plan_step *step) {
     return pp__op_add.forward(&b);
 }
 
-static pp_status record_copy(const recording *r, const pp__plan_step *step) {
+/* Buffers with the node's output, or its gradient. */
+static pp_status record_copy(const recording *r, const pp__plan_step *step, uint32_t from,
+                             uint32_t to) {
     pp__shape shape = r->session->plan->nodes[step->node].shape;
     shape.n = step->image_count;
-    return pp__stream_copy(r->stream, image_ref(r->session, step, step->output_gradient),
-                           image_ref(r->session, step, step->input_gradients[0]),
-                           pp__shape_bytes(shape));
+    return pp__stream_copy(r->stream, image_ref(r->session, step, from),
+                           image_ref(r->session, step, to), pp__shape_bytes(shape));
 }
 
 static pp_status record_clip(const recording *r, const pp__plan_step *step) {
@@ -218,7 +220,10 @@ static pp_status record_step(const recording *r, const pp__plan_step *step) {
             PP_TRY(bind_node(r, step, PP__PASS_BACKWARD, &b, stored));
             return op->backward(&b);
         case PP__STEP_ENCODE: return record_encode(r, step);
-        case PP__STEP_COPY_GRADIENT: return record_copy(r, step);
+        case PP__STEP_COPY_VALUE:
+            return record_copy(r, step, step->scratch, r->session->plan->nodes[step->node].value);
+        case PP__STEP_COPY_GRADIENT:
+            return record_copy(r, step, step->output_gradient, step->input_gradients[0]);
         case PP__STEP_ADD_GRADIENT: return record_add(r, step);
         case PP__STEP_CLIP: return record_clip(r, step);
         case PP__STEP_UPDATE: return record_update(r, step);
@@ -242,7 +247,8 @@ static bool in_update(const pp_plan *plan, const pp__plan_step *step) {
 }
 static bool in_inference(const pp_plan *plan, const pp__plan_step *step) {
     (void)plan;
-    return step->kind == PP__STEP_FORWARD && !step->training_only;
+    return (step->kind == PP__STEP_FORWARD || step->kind == PP__STEP_COPY_VALUE) &&
+           !step->training_only;
 }
 
 /* One of the session's streams. */
@@ -292,6 +298,13 @@ static pp_status record_streams(pp_session *session, const pp_profile *profile,
     return pp__profile_status(profile);
 }
 
+/* float32 is never the smaller form of a moment that has codes. */
+static bool coded_moments(const pp_plan *plan, const pp__plan_parameter *parameter) {
+    if (parameter->moments[0] == PP__NONE) return false;
+    const pp__plan_buffer *moment = &plan->buffers[parameter->moments[0]];
+    return moment->bytes < moment->raw_bytes;
+}
+
 static pp__update update_of(const pp_session *session, const pp__plan_parameter *parameter) {
     return (pp__update){
         .value = pp__session_ref(session, parameter->value),
@@ -300,6 +313,7 @@ static pp__update update_of(const pp_session *session, const pp__plan_parameter 
                     pp__session_ref(session, parameter->moments[1])},
         .elems = (uint32_t)parameter->elems,
         .decayed = parameter->spec.decayed || session->plan->optimizer.decay_all,
+        .coded = coded_moments(session->plan, parameter),
     };
 }
 
@@ -317,6 +331,7 @@ pp_status pp__session_record(pp_session *session, const pp_profile *profile,
     for (size_t p = 0; p < plan->parameter_count; p++)
         if (plan->parameters[p].gradient != PP__NONE)
             updates.rows[updates.count++] = update_of(session, &plan->parameters[p]);
+    for (size_t i = 0; i < updates.count; i++) updates.coded |= updates.rows[i].coded;
     PP_TRY_GOTO(status, pp__update_write_table(session->device, profile, &updates), done);
     status = record_streams(session, profile, &updates, options);
 done:

@@ -40,11 +40,24 @@ static pp_status check_labels(const pp_session *session, const pp_batch *batch) 
     return PP_OK;
 }
 
+/* What the batch holds of what the network's input arrives as. */
+static const void *inputs_of(const pp_plan *plan, const pp_batch *batch) {
+    return plan->pixels ? (const void *)batch->pixels : (const void *)batch->inputs;
+}
+
 static pp_status check_batch(const pp_session *session, const pp_batch *batch, bool labelled) {
-    if (!batch->inputs || !batch->count || batch->count > session->plan->batch)
+    const pp_plan *plan = session->plan;
+    const bool has_inputs = inputs_of(plan, batch) != NULL;
+    if (!has_inputs && (batch->inputs || batch->pixels))
+        return pp__fail(session->engine, PP_ERROR_INVALID_ARGUMENT,
+                        "session: the batch has %s; the network's input '%s' takes %s",
+                        plan->pixels ? "float32 inputs" : "bytes",
+                        plan->nodes[plan->input_node].name,
+                        plan->pixels ? "bytes (pp_batch.pixels)" : "float32 (pp_batch.inputs)");
+    if (!has_inputs || !batch->count || batch->count > plan->batch)
         return pp__fail(session->engine, PP_ERROR_INVALID_ARGUMENT,
                         "session: a batch of %" PRIu32 " samples%s; the plan's batch is %" PRIu32,
-                        batch->count, batch->inputs ? "" : " without inputs", session->plan->batch);
+                        batch->count, has_inputs ? "" : " without inputs", plan->batch);
     if (!labelled) return PP_OK;
     if (!loss_of(session->plan))
         return pp__fail(session->engine, PP_ERROR_INVALID_ARGUMENT,
@@ -76,7 +89,7 @@ static pp_status transfer(pp_session *session, const pp_batch *batch, uint32_t l
     if (session->batch_count >= PP__SESSION_IN_FLIGHT)
         PP_TRY(pp__wait_write(session->device, session->tickets[place]));
     uint64_t ticket;
-    PP_TRY(pp__write(session->device, pp__session_ref(session, plan->input), batch->inputs,
+    PP_TRY(pp__write(session->device, pp__session_ref(session, plan->input), inputs_of(plan, batch),
                      plan->buffers[plan->input].bytes / plan->batch * batch->count, &ticket));
     if (labelled_count) {
         const void *labels =

@@ -9,13 +9,25 @@
 #include "util/size.h"
 
 /* The words of a row of the table (cl/exec/update.cl). */
-enum { VALUE, GRADIENT, MOMENT1, MOMENT2, ELEMS, DECAY, CHUNK, BLOCK };
+enum { VALUE, GRADIENT, MOMENT1, MOMENT2, ELEMS, DECAY, CHUNK, BLOCK, KEY };
+
+/* Set in the streams of the generator that moments draw from, which keeps them apart from those of
+ * dropout and of codecs. */
+#define KEY_BIT 0x40000000u
+
+enum { OCTET = 8 };
 
 static uint32_t offset_elems(pp__ref tensor) {
     return (uint32_t)(tensor.offset_bytes / sizeof(float));
 }
 
-/* What one work-item does of a row, and how many of them a run of rows takes. */
+/* Elements that one work-item updates: a block, where any moment is in blocks. */
+static uint32_t chunk_elems(const pp_profile *profile, const pp__updates *updates) {
+    return updates->coded ? OCTET * pp__profile_u32(profile, "update.moment_octets")
+                          : pp__profile_u32(profile, "update.chunk");
+}
+
+/* How many parts of so many elements a run of rows has. */
 static uint32_t part_count(const pp__updates *updates, size_t first, size_t count,
                            uint32_t part_elems) {
     uint32_t parts = 0;
@@ -24,7 +36,7 @@ static uint32_t part_count(const pp__updates *updates, size_t first, size_t coun
     return parts;
 }
 
-static void fill_table(const pp__updates *updates, uint32_t chunk_elems, uint32_t block_elems,
+static void fill_table(const pp__updates *updates, uint32_t chunk, uint32_t block,
                        uint32_t *words) {
     uint32_t chunks = 0, blocks = 0;
     for (size_t i = 0; i < updates->count; i++, words += PP__UPDATE_ROW_WORDS) {
@@ -38,8 +50,9 @@ static void fill_table(const pp__updates *updates, uint32_t chunk_elems, uint32_
         memcpy(&words[DECAY], &decay, sizeof decay);
         words[CHUNK] = chunks;
         words[BLOCK] = blocks;
-        chunks += part_count(updates, i, 1, chunk_elems);
-        blocks += part_count(updates, i, 1, block_elems);
+        words[KEY] = row->coded ? KEY_BIT | (uint32_t)i : 0;
+        chunks += part_count(updates, i, 1, chunk);
+        blocks += part_count(updates, i, 1, block);
     }
 }
 
@@ -49,8 +62,8 @@ pp_status pp__update_write_table(pp_device *device, const pp_profile *profile,
     const size_t row_bytes = PP__UPDATE_ROW_WORDS * sizeof(uint32_t);
     uint32_t *words;
     PP_TRY(pp__allocate(engine, updates->count, row_bytes, &words));
-    fill_table(updates, pp__profile_u32(profile, "update.chunk"),
-               pp__profile_u32(profile, "update.block"), words);
+    fill_table(updates, chunk_elems(profile, updates), pp__profile_u32(profile, "update.block"),
+               words);
     pp_status status = pp__write_now(device, updates->table, words, updates->count * row_bytes);
     pp__release(engine, words);
     return status;
@@ -99,6 +112,10 @@ static void define_adam(pp__launch *l, const pp_optimizer *optimizer) {
 static void begin(pp__launch *l, pp__stream *stream, const pp__updates *updates,
                   const char *kernel) {
     pp__launch_begin(l, stream, "exec/update", kernel);
+    if (updates->coded) {
+        pp__launch_prefix(l, "rng");
+        pp__launch_define(l, "UPDATE_BITS", 8);
+    }
     if (updates->optimizer->kind == PP_OPTIMIZER_SGD)
         define_sgd(l, updates->optimizer);
     else
@@ -109,8 +126,8 @@ static pp_status record_run(pp__stream *stream, const pp__updates *updates, size
                             size_t count) {
     const pp__update *head = &updates->rows[first];
     const bool sgd = updates->optimizer->kind == PP_OPTIMIZER_SGD;
-    const uint32_t chunks = part_count(updates, first, count,
-                                       pp__profile_u32(pp__stream_profile(stream), "update.chunk"));
+    const uint32_t chunks =
+        part_count(updates, first, count, chunk_elems(pp__stream_profile(stream), updates));
     pp__launch l;
     begin(&l, stream, updates, sgd ? "update_sgd" : "update_adam");
     pp__launch_tensor(&l, table_from(updates, first), sizeof(uint32_t));

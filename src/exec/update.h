@@ -12,6 +12,7 @@ typedef struct pp__update {
     pp__ref value, gradient, moments[2];
     uint32_t elems;
     bool decayed;
+    bool coded; /* its moments are in 8 bits */
 } pp__update;
 
 /* All of a plan's, in its order. */
@@ -21,6 +22,7 @@ typedef struct pp__updates {
     pp__ref table; /* PP__UPDATE_ROW_WORDS (plan/plan.h) for each row */
     pp__ref scalars;
     const pp_optimizer *optimizer;
+    bool coded; /* any row is */
 } pp__updates;
 
 /* Writes the table that the launches below read, for the tunables of `profile`. */

@@ -108,7 +108,17 @@ static pp_value missing_params(pp_graph *graph, const char *name) {
 
 pp_value pp_graph_input(pp_graph *graph, const char *name, uint32_t height, uint32_t width,
                         uint32_t channels) {
-    pp__input_params p = {height, width, channels};
+    pp__input_params p = {.height = height, .width = width, .channels = channels};
+    return add_node(graph, name, &pp__op_input, PP_NO_VALUE, PP_NO_VALUE, &p);
+}
+
+pp_value pp_graph_input_bytes(pp_graph *graph, const char *name, uint32_t height, uint32_t width,
+                              uint32_t channels, const pp_pixels *pixels) {
+    if (!pixels) return missing_params(graph, name);
+    pp__input_params p = {height, width, channels, true, *pixels};
+    p.pixels.maximum = or_else(p.pixels.maximum, UINT8_MAX);
+    for (size_t c = 0; c < PP_PIXEL_CHANNELS; c++)
+        if (p.pixels.deviation[c] == 0) p.pixels.deviation[c] = 1;
     return add_node(graph, name, &pp__op_input, PP_NO_VALUE, PP_NO_VALUE, &p);
 }
 

@@ -25,7 +25,7 @@
 #include "util/size.h"
 
 enum {
-    VISIT_BUDGET = 150000000, /* a quarter of a second on a desktop core */
+    VISIT_BUDGET = 300000000, /* half a second on a desktop core */
     PROMOTE_ROUNDS = 40,
 };
 
@@ -331,6 +331,7 @@ typedef enum ranking {
     BY_AREA,
     BY_FIRST_STEP,
     BY_LAST_STEP,
+    BY_SHORTNESS, /* behind those of a quarter of the steps, the longest of which come first */
     RANKING_COUNT
 } ranking;
 
@@ -349,6 +350,9 @@ static record rank_item(const search *s, uint32_t index, ranking by) {
         case BY_BYTES: return (record){~it->bytes, ~length, index};
         case BY_AREA: return (record){~multiply_capped(it->bytes, length), ~length, index};
         case BY_FIRST_STEP: return (record){it->first, ~length, index};
+        case BY_SHORTNESS:
+            if (length > s->step_count / 4) return (record){0, ~length, index};
+            return (record){length, ~it->bytes, index};
         default: return (record){~(uint64_t)it->last, ~length, index};
     }
 }

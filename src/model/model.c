@@ -102,7 +102,9 @@ pp_status pp_model_build(pp_engine *engine, const char *name, const pp_model_opt
 
     pp_graph *graph;
     PP_TRY(pp_graph_create(engine, &graph));
-    pp_value x = pp_graph_input(graph, "image", o.height, o.width, o.channels);
+    pp_value x = o.pixels
+                     ? pp_graph_input_bytes(graph, "image", o.height, o.width, o.channels, o.pixels)
+                     : pp_graph_input(graph, "image", o.height, o.width, o.channels);
     x = network->build(graph, network, &o, x);
     pp_graph_softmax_cross_entropy(graph, "loss", x, o.label_smoothing);
     pp_status status = pp_graph_status(graph);

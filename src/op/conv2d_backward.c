@@ -1,4 +1,5 @@
 /* Launches of the weight and bias gradients: how a geometry is cut into work-items. */
+#include "codec/blockmean.h"
 #include "op/conv2d.h"
 #include "profile/profile.h"
 #include "util/size.h"
@@ -97,6 +98,12 @@ static bool in_pooled_domain(const pp__conv2d_geometry *g, const pp__stored *sto
            g->n == stored->shape.n;
 }
 
+/* Scratch for a band of images in the pooled domain: the block sums of dy, and the means where they
+ * are not float32 as they lie. */
+static size_t pooled_scratch_bytes(const pp__conv2d_geometry *tap, const pp__stored *means) {
+    return gradient_bytes(tap) + (pp__stored_is_plain(means) ? 0 : image_bytes(tap));
+}
+
 /* The block sums of dy for one tap, as the gradient of a 1x1 convolution over the pooled map. */
 static pp__conv2d_geometry tap_geometry(const pp__conv2d_geometry *g, uint32_t window,
                                         uint32_t images) {
@@ -147,10 +154,11 @@ size_t pp__conv2d_stored_bytes(const pp__conv2d_geometry *g, const pp__stored *s
         return pp__conv2d_weight_bytes(g, stored, profile);
     if (pp__stored_is_plain(stored)) return pp__conv2d_partial_bytes(g, profile);
     if (in_pooled_domain(g, stored)) {
+        const pp__stored means = pp__blockmean_means(stored);
         pp__conv2d_geometry tap = tap_geometry(g, stored->coding.window, 1);
-        uint32_t images = band_images(g, gradient_bytes(&tap), profile);
+        uint32_t images = band_images(g, pooled_scratch_bytes(&tap, &means), profile);
         return scratch_offset(partial_bytes_up_to(tap, images, profile)) +
-               images * gradient_bytes(&tap);
+               images * pooled_scratch_bytes(&tap, &means);
     }
     uint32_t images = band_images(g, image_bytes(g), profile);
     return scratch_offset(partial_bytes_up_to(*g, images, profile)) + images * image_bytes(g);
@@ -184,14 +192,20 @@ static pp_status backward_weight_pooled(pp__stream *stream, const pp__conv2d_geo
                                         const pp__stored *stored, pp__ref dy, pp__ref dw, bool adds,
                                         pp__ref workspace) {
     const pp_profile *profile = pp__stream_profile(stream);
+    const pp__stored means = pp__blockmean_means(stored);
     uint32_t window = stored->coding.window;
     pp__conv2d_geometry tap = tap_geometry(g, window, 1);
-    uint32_t images = band_images(g, gradient_bytes(&tap), profile);
+    uint32_t images = band_images(g, pooled_scratch_bytes(&tap, &means), profile);
     pp__ref sums = behind(workspace, scratch_offset(partial_bytes_up_to(tap, images, profile)));
+    const pp__ref decoded = behind(sums, images * gradient_bytes(&tap));
     for (uint32_t first = 0; first < g->n; first += images) {
         tap.n = g->n - first < images ? g->n - first : images;
         pp__ref band_dy = behind(dy, first * gradient_bytes(g));
-        pp__ref band_x = behind(stored->code, first * image_bytes(&tap));
+        pp__ref band_x = behind(means.code, first * image_bytes(&tap));
+        if (!pp__stored_is_plain(&means)) {
+            band_x = decoded;
+            PP_TRY(pp__stored_decode(&means, first, tap.n, band_x, stream));
+        }
         for (uint32_t t = 0; t < g->r * g->s; t++) {
             PP_TRY(pooled_gradient(stream, g, window, t / g->s, t % g->s, &tap, band_dy, sums));
             PP_TRY(backward_weight_values(

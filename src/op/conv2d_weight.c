@@ -2,6 +2,7 @@
  * scratch and the order of the sums: cl/op/conv2d_weight.cl. */
 #include <string.h>
 
+#include "codec/blockmean.h"
 #include "op/conv2d.h"
 #include "profile/profile.h"
 #include "util/size.h"
@@ -196,7 +197,7 @@ size_t pp__conv2d_weight_bytes(const pp__conv2d_geometry *g, const pp__stored *s
 
 void pp__conv2d_append_stored(pp__launch *l, const pp__stored *stored) {
     pp__stored plain = *stored;
-    if (stored->coding.codec->pooled) plain.coding.codec = pp__codec_find("raw");
+    if (stored->coding.codec->pooled) plain = pp__blockmean_means(stored);
     bool normalised = plain.subject == PP__SUBJECT_NORMALISED;
     pp__stored_prefix(&plain, l);
     pp__launch_prefix(l, "codec/stored");

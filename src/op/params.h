@@ -7,6 +7,8 @@
 
 typedef struct pp__input_params {
     uint32_t height, width, channels;
+    bool bytes; /* the input arrives as bytes that stand for what `pixels` says */
+    pp_pixels pixels;
 } pp__input_params;
 typedef struct pp__dropout_params {
     float probability;

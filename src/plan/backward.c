@@ -114,9 +114,11 @@ static pp_status place_input_gradient(backward_pass *b, uint32_t number, size_t 
         PP_TRY(make_exclusive(b, input));
     } else {
         uint32_t buffer = output_gradient;
-        bool in_place = j == 0 && node->op->traits & PP__OP_GRADIENT_IN_PLACE &&
-                        output_gradient != PP__NONE && b->sharers[output_gradient] == 1 &&
-                        pp__shape_equal(plan->nodes[input].shape, node->shape);
+        bool in_place =
+            j == 0 && output_gradient != PP__NONE &&
+            (node->op->traits & PP__OP_GRADIENT_IN_PLACE || pp__plan_runs_alone(plan, number)) &&
+            b->sharers[output_gradient] == 1 &&
+            pp__shape_equal(plan->nodes[input].shape, node->shape);
         if (!in_place) PP_TRY(new_gradient(b, input, &buffer));
         set_gradient(b, input, buffer);
     }

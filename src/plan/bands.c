@@ -15,13 +15,22 @@
  *     conv, bn, add    pass 0, per band: conv (its moments)       then once: bn's statistics
  *                      pass 1, per band: conv again, bn, add
  *     backward         pass 0, per band: add, bn's sums           then once: bn's totals
- *                      pass 1, per band: bn, conv's weight gradient (added), conv */
+ *                      pass 1, per band: bn, conv's weight gradient (added), conv
+ *
+ * A run of one node has nothing between its nodes, but its output can take its input's place, and
+ * its input's gradient that of its output, a band at a time by way of scratch. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "plan/plan.h"
 #include "util/size.h"
 #include "util/text.h"
+
+/* A run of one node whose output takes its input's place. */
+static bool overwrites(const pp_plan *plan, uint32_t node) {
+    const pp__plan_node *n = &plan->nodes[node];
+    return pp__plan_runs_alone(plan, node) && n->value == plan->nodes[n->inputs[0]].value;
+}
 
 typedef struct template {
     pp__plan_step step;
@@ -134,7 +143,9 @@ static void want(expansion *e, size_t t, bool untrained) {
 
 /* Inference needs a template for values of whole batches alone, not for moments. */
 static bool makes_whole_value(const expansion *e, const template *t) {
-    return t->step.kind == PP__STEP_FORWARD && !is_local(e, e->plan->nodes[t->step.node].value);
+    if (t->step.kind == PP__STEP_COPY_VALUE) return true;
+    return t->step.kind == PP__STEP_FORWARD && t->step.scratch == PP__NONE &&
+           !is_local(e, e->plan->nodes[t->step.node].value);
 }
 
 static void want_pass(expansion *e, size_t pass) {
@@ -142,8 +153,8 @@ static void want_pass(expansion *e, size_t pass) {
         e->templates[t].wanted = e->templates[t].wanted_untrained = false;
     for (size_t t = 0; t < e->count; t++) {
         const template *at = &e->templates[t];
-        if (at->level != pass || at->whole) continue;
-        want(e, t, false);
+        if (at->level != pass) continue;
+        if (!at->whole) want(e, t, false);
         if (makes_whole_value(e, at)) want(e, t, true);
     }
 }
@@ -189,7 +200,7 @@ static pp_status emit(expansion *e, const template *t, size_t pass, uint32_t fir
     step->first_image = first_image;
     step->image_count = image_count;
     step->repeated = t->level < pass;
-    step->training_only = step->kind == PP__STEP_FORWARD && !t->wanted_untrained;
+    step->training_only = !t->wanted_untrained;
     plan->step_count++;
     return pp__copy_text(plan->engine, t->step.name, &step->name);
 }
@@ -270,6 +281,34 @@ static pp_status add_moments(expansion *e, const pp__plan_step *from) {
     return PP_OK;
 }
 
+/* The node that normalises this one's output; moments are made for it alone. */
+static uint32_t normaliser_of(const pp_plan *plan, uint32_t node) {
+    for (uint32_t i = node + 1; i < plan->node_count; i++)
+        if (plan->nodes[i].op->traits & PP__OP_NORMALISES && plan->nodes[i].inputs[0] == node)
+            return i;
+    return PP__NONE;
+}
+
+/* Bands of too few pixels for moments: their reader takes them of the whole batch. */
+static pp_status add_whole_moments(expansion *e, const pp__plan_step *from) {
+    template *t;
+    PP_TRY(add_template(e, from, PP__STEP_MOMENTS, "moments", &t));
+    t->step.node = normaliser_of(e->plan, from->node);
+    t->step.workspace = PP__NONE;
+    t->step.image_count = e->plan->batch;
+    t->whole = true;
+    return PP_OK;
+}
+
+static pp_status add_scratch(const expansion *e, uint32_t node, uint32_t *buffer_out) {
+    pp_plan *plan = e->plan;
+    const size_t bytes = pp__shape_bytes(plan->nodes[node].shape) / plan->batch * e->run->images;
+    PP_TRY(pp__plan_add_buffer(plan, plan->nodes[node].name, "band", PP_MEMORY_TRANSIENT, bytes,
+                               bytes, buffer_out));
+    plan->buffers[*buffer_out].images = e->run->images;
+    return PP_OK;
+}
+
 static pp_status add_forward(expansion *e, const pp__plan_step *from) {
     pp_plan *plan = e->plan;
     const pp__plan_node *node = &plan->nodes[from->node];
@@ -289,9 +328,48 @@ static pp_status add_forward(expansion *e, const pp__plan_step *from) {
     return fit_workspace(e, &t->step, PP__PASS_FORWARD, e->run->images);
 }
 
+/* A run of one node: in bands where its output takes the input's place, whole elsewhere. */
+static pp_status add_forward_alone(expansion *e, const pp__plan_step *from) {
+    template *t;
+    PP_TRY(add_template(e, from, PP__STEP_FORWARD, NULL, &t));
+    if (!overwrites(e->plan, from->node)) {
+        t->whole = true;
+        t->step.image_count = e->plan->batch;
+        return PP_OK;
+    }
+    PP_TRY(fit_workspace(e, &t->step, PP__PASS_FORWARD, e->run->images));
+    PP_TRY(add_scratch(e, from->node, &t->step.scratch));
+    const uint32_t scratch = t->step.scratch;
+    PP_TRY(add_template(e, from, PP__STEP_COPY_VALUE, "copy", &t));
+    t->step.scratch = scratch;
+    return e->plan->nodes[from->node].moments_apart ? add_whole_moments(e, from) : PP_OK;
+}
+
+/* The parameters' gradients need no bands; the input's does where it takes the output's place. */
+static pp_status add_backward_alone(expansion *e, const pp__plan_step *from) {
+    template *t;
+    PP_TRY(add_template(e, from, from->kind, NULL, &t));
+    if (from->kind == PP__STEP_BACKWARD_PARAMETERS ||
+        from->input_gradients[0] != from->output_gradient) {
+        t->whole = true;
+        t->step.image_count = e->plan->batch;
+        return PP_OK;
+    }
+    PP_TRY(fit_workspace(e, &t->step, PP__PASS_BACKWARD, e->run->images));
+    PP_TRY(add_scratch(e, e->plan->nodes[from->node].inputs[0], &t->step.input_gradients[0]));
+    const uint32_t scratch = t->step.input_gradients[0];
+    PP_TRY(add_template(e, from, PP__STEP_COPY_GRADIENT, "copy gradient", &t));
+    t->step.node = e->plan->nodes[from->node].inputs[0];
+    t->step.output_gradient = scratch;
+    t->step.input_gradients[0] = from->output_gradient;
+    t->step.workspace = PP__NONE;
+    return PP_OK;
+}
+
 static pp_status add_backward(expansion *e, const pp__plan_step *from) {
     const pp__plan_node *node = &e->plan->nodes[from->node];
     template *t;
+    if (pp__plan_runs_alone(e->plan, from->node)) return add_backward_alone(e, from);
     if (!(node->op->traits & PP__OP_NORMALISES)) {
         PP_TRY(add_template(e, from, from->kind, NULL, &t));
         return fit_workspace(
@@ -323,7 +401,10 @@ static pp_status add_templates(expansion *e, const pp__plan_step *steps) {
         const pp__plan_step *from = &steps[s];
         template *t;
         switch (from->kind) {
-            case PP__STEP_FORWARD: PP_TRY(add_forward(e, from)); break;
+            case PP__STEP_FORWARD:
+                PP_TRY(pp__plan_runs_alone(e->plan, from->node) ? add_forward_alone(e, from)
+                                                                : add_forward(e, from));
+                break;
             case PP__STEP_ENCODE: PP_TRY(add_encode(e, from)); break;
             case PP__STEP_BACKWARD_PARAMETERS:
             case PP__STEP_BACKWARD: PP_TRY(add_backward(e, from)); break;
@@ -334,16 +415,20 @@ static pp_status add_templates(expansion *e, const pp__plan_step *steps) {
     return PP_OK;
 }
 
+/* Gradients are moved where a reader's steps are, whoever the reader is: that says nothing. */
 static bool belongs(const pp__plan_run *run, const pp__plan_step *step, bool backward) {
     bool is_forward = step->kind == PP__STEP_FORWARD || step->kind == PP__STEP_ENCODE ||
-                      step->kind == PP__STEP_MOMENTS || step->kind == PP__STEP_STATISTICS;
-    bool counts = step->kind != PP__STEP_UPDATE && step->kind != PP__STEP_CLIP;
+                      step->kind == PP__STEP_MOMENTS || step->kind == PP__STEP_STATISTICS ||
+                      step->kind == PP__STEP_COPY_VALUE;
+    bool counts = step->kind != PP__STEP_UPDATE && step->kind != PP__STEP_CLIP &&
+                  step->kind != PP__STEP_COPY_GRADIENT && step->kind != PP__STEP_ADD_GRADIENT;
     return counts && is_forward != backward && step->node >= run->first && step->node <= run->last;
 }
 
 /* Values and gradients of whole batches that nobody outside of the steps sees. */
 static void make_local(const expansion *e) {
     pp_plan *plan = e->plan;
+    if (pp__plan_runs_alone(plan, e->run->first)) return; /* has nothing between its nodes */
     for (size_t i = 0; i < plan->buffer_count; i++) {
         pp__plan_buffer *b = &plan->buffers[i];
         if (b->memory_class != PP_MEMORY_TRANSIENT || b->images != plan->batch) continue;
@@ -362,7 +447,14 @@ static void widen_moments(const expansion *e) {
         pp__op_query q;
         pp__stored stored[PP__OP_SAVES];
         pp__plan_query_band(plan, i, e->run->images, plan->profile, &q, stored);
+        if (pp__plan_runs_alone(plan, i) && !overwrites(plan, i)) continue;
         node->moment_splits = node->op->moments(&q) * q.bands;
+        if (!node->moment_splits && pp__plan_runs_alone(plan, i)) {
+            const uint32_t reader = normaliser_of(plan, i);
+            pp__plan_query(plan, reader, plan->profile, &q, stored);
+            node->moment_splits = plan->nodes[reader].op->input_splits(&q);
+            node->moments_apart = true;
+        }
         pp__plan_buffer *b = &plan->buffers[node->moments];
         b->bytes = b->raw_bytes = moment_bytes(node);
         if (!node->moment_splits) node->moments = PP__NONE; /* too few pixels */
@@ -480,6 +572,17 @@ pp_status pp__plan_bands(pp_plan *plan) {
         if (!plan->inference) PP_TRY(expand(plan, &plan->runs[i], true));
     }
     return PP_OK;
+}
+
+bool pp__plan_runs_alone(const pp_plan *plan, uint32_t node) {
+    const pp__op *op = plan->nodes[node].op;
+    if (op->input_count != 1 || !(op->traits & PP__OP_BANDS) ||
+        op->traits & (PP__OP_NORMALISES | PP__OP_IN_PLACE))
+        return false;
+    for (size_t i = 0; i < plan->run_count; i++)
+        if (plan->runs[i].first == node && plan->runs[i].last == node)
+            return plan->runs[i].images < plan->batch;
+    return false;
 }
 
 bool pp__plan_same_run(const pp_plan *plan, uint32_t a, uint32_t b) {

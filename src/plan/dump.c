@@ -88,6 +88,8 @@ void pp_plan_read_row(const pp_plan *plan, size_t index, pp_plan_row *row_out) {
         .chunk = buffer->chunk,
         .offset_bytes = buffer->offset_bytes,
     };
+    if (buffer->memory_class == PP_MEMORY_OPTIMIZER && buffer->bytes < buffer->raw_bytes)
+        row_out->codec = "8 bits";
     if (buffer->saved == PP__NONE) return;
     const pp__saved *saved = &plan->saved[buffer->saved];
     row_out->codec = saved->text;
@@ -142,7 +144,7 @@ pp_status pp_plan_print(const pp_plan *plan, char **text_out) {
         pp__text_add(&text, "%-11s %-36s %9zu bytes, steps %3zu-%-3zu at %zu:%zu",
                      pp_memory_class_name(row.memory_class), row.name, row.stored_bytes,
                      row.first_step, row.last_step, row.chunk, row.offset_bytes);
-        if (*row.codec) pp__text_add(&text, ", %s of %s for %s", row.codec, row.kind, row.views);
+        if (*row.views) pp__text_add(&text, ", %s of %s for %s", row.codec, row.kind, row.views);
         pp__text_add(&text, "\n");
     }
     return pp__text_take(&text, text_out);

@@ -20,10 +20,12 @@ static uint32_t kept_node(const pp_plan *plan, const pp__saved *saved) {
 static bool may_overwrite(const forward_pass *f, uint32_t number, size_t input) {
     const pp_plan *plan = f->plan;
     const pp__plan_node *node = &plan->nodes[number];
-    if (!(node->op->traits & (input ? PP__OP_IN_PLACE_SECOND : PP__OP_IN_PLACE))) return false;
+    if (!(node->op->traits & (input ? PP__OP_IN_PLACE_SECOND : PP__OP_IN_PLACE)) &&
+        !pp__plan_runs_alone(plan, number))
+        return false;
     uint32_t source = node->inputs[input];
     const pp__plan_node *from = &plan->nodes[source];
-    if (f->kept[source] || from->op->traits & PP__OP_SOURCE) return false;
+    if (f->kept[source] || from->value == plan->input) return false;
     return f->pending[from->value] == 1 && pp__shape_equal(from->shape, node->shape);
 }
 
@@ -140,15 +142,19 @@ static pp_status add_forward_step(forward_pass *f, uint32_t number) {
     return pp__plan_add_workspace(plan, number, PP__PASS_FORWARD, step);
 }
 
-/* Kept float32 tensors: the record's buffer is the value's own. */
+/* Kept float32 tensors: the record's buffer is the value's own; bytes stay where they arrived. */
 static void point_at_kept_values(pp_plan *plan) {
     for (size_t i = 0; i < plan->saved_count; i++) {
         uint32_t node = kept_node(plan, &plan->saved[i]);
-        if (node == PP__NONE) continue;
-        plan->saved[i].buffer = plan->nodes[node].value;
+        if (plan->saved[i].coding.codec->staged)
+            plan->saved[i].buffer = plan->input;
+        else if (node != PP__NONE)
+            plan->saved[i].buffer = plan->nodes[node].value;
+        else
+            continue;
         pp__plan_buffer *buffer = &plan->buffers[plan->saved[i].buffer];
         if (buffer->saved == PP__NONE) buffer->saved = (uint32_t)i;
-        buffer->memory_class = node == plan->input_node ? PP_MEMORY_STAGING : PP_MEMORY_SAVED;
+        if (plan->saved[i].buffer != plan->input) buffer->memory_class = PP_MEMORY_SAVED;
     }
     for (size_t i = 0; i < plan->saved_count; i++)
         plan->buffers[plan->saved[i].buffer].views |= plan->saved[i].views;
@@ -162,7 +168,7 @@ static pp_status walk(forward_pass *f) {
     }
     want_moments(plan);
     for (uint32_t i = 0; i < plan->node_count; i++) {
-        if (plan->nodes[i].op->traits & PP__OP_SOURCE) {
+        if (plan->nodes[i].op->traits & PP__OP_SOURCE && !plan->pixels) {
             plan->nodes[i].value = plan->input;
             f->pending[plan->input] = plan->nodes[i].consumer_count;
         } else {

@@ -26,6 +26,7 @@ static void visit_statistics(const walk *w, const pp__plan_node *node,
 
 static void visit_forward(const walk *w, const pp__plan_step *step) {
     const pp__plan_node *node = &w->plan->nodes[step->node];
+    if (node->op->traits & PP__OP_SOURCE) reads(w, w->plan->input);
     for (size_t j = 0; j < node->op->input_count; j++)
         reads(w, w->plan->nodes[node->inputs[j]].value);
     if (node->op->traits & PP__OP_NORMALISES && !step->divided)
@@ -38,7 +39,7 @@ static void visit_forward(const walk *w, const pp__plan_step *step) {
             !saved->coding.codec->stores_itself)
             writes(w, saved->buffer);
     }
-    writes(w, node->value);
+    writes(w, step->scratch != PP__NONE ? step->scratch : node->value);
     if (!step->repeated && !node->moments_apart) writes(w, node->moments);
     if (node->op->traits & PP__OP_LOSS) reads(w, w->plan->labels);
 }
@@ -101,6 +102,10 @@ void pp__plan_visit_step(const pp_plan *plan, const pp__plan_step *step, pp__use
         case PP__STEP_BACKWARD: visit_backward(&w, step); break;
         case PP__STEP_BACKWARD_TOTALS:
             visit_parameter_gradients(&w, step->node, step->node, writes);
+            break;
+        case PP__STEP_COPY_VALUE:
+            reads(&w, step->scratch);
+            writes(&w, node->value);
             break;
         case PP__STEP_COPY_GRADIENT:
             reads(&w, step->output_gradient);

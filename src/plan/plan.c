@@ -1,9 +1,13 @@
 #include "plan/plan.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "op/params.h"
 #include "op/scalars.h"
+#include "plan/budget.h"
+#include "plan/policy_text.h"
 #include "profile/profile.h"
 #include "util/size.h"
 
@@ -41,6 +45,7 @@ pp_status pp__plan_add_step(pp_plan *plan, pp__step_kind kind, uint32_t node, co
                             .output_gradient = PP__NONE,
                             .input_gradients = {PP__NONE, PP__NONE},
                             .workspace = PP__NONE,
+                            .scratch = PP__NONE,
                             .image_count = plan->batch};
     PP_TRY(pp__plan_name(plan, plan->nodes[node].name, what, &step->name));
     plan->step_count++;
@@ -52,7 +57,8 @@ pp__stored pp__plan_stored(const pp_plan *plan, const pp__saved *saved) {
     return (pp__stored){.coding = saved->coding,
                         .subject = saved->subject,
                         .shape = saved->shape,
-                        .relu = (plan->nodes[saved->node].op->traits & PP__OP_RELU_OUTPUT) != 0};
+                        .relu = (plan->nodes[saved->node].op->traits & PP__OP_RELU_OUTPUT) != 0,
+                        .pixels = plan->pixels};
 }
 
 void pp__plan_query(const pp_plan *plan, uint32_t number, const pp_profile *profile,
@@ -102,7 +108,7 @@ pp_status pp__plan_add_workspace(pp_plan *plan, uint32_t number, pp__pass pass,
 }
 
 static pp_status check_options(pp_engine *engine, const pp_plan_options *options) {
-    if (!options->batch)
+    if (!options->batch && !options->budget_bytes)
         return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
                         "plan: a batch of 0 samples; at least 1 is expected");
     const pp_optimizer *o = &options->optimizer;
@@ -118,6 +124,10 @@ static pp_status check_options(pp_engine *engine, const pp_plan_options *options
                         "not negative; found %g, %g, %g, %g, %g, %g",
                         (double)o->momentum, (double)o->beta1, (double)o->beta2, (double)o->epsilon,
                         (double)o->weight_decay, (double)o->clip_norm);
+    if (o->state_bits != 0 && o->state_bits != 8 && o->state_bits != 32)
+        return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
+                        "optimizer: moments of %" PRIu32 " bits; 8 or 32 are expected",
+                        o->state_bits);
     return PP_OK;
 }
 
@@ -129,10 +139,14 @@ static pp_optimizer with_defaults(pp_optimizer o) {
 }
 
 static pp_status add_staging(pp_plan *plan) {
-    size_t input_bytes = pp__shape_bytes(plan->nodes[0].shape);
+    const pp__plan_node *source = &plan->nodes[0];
+    const pp__input_params *params = source->params;
+    const size_t raw_bytes = pp__shape_bytes(source->shape);
     plan->input_node = 0;
-    PP_TRY(pp__plan_add_buffer(plan, plan->nodes[0].name, NULL, PP_MEMORY_STAGING, input_bytes,
-                               input_bytes, &plan->input));
+    plan->pixels = params->bytes ? &params->pixels : NULL;
+    PP_TRY(pp__plan_add_buffer(
+        plan, source->name, params->bytes ? "bytes" : NULL, PP_MEMORY_STAGING, raw_bytes,
+        params->bytes ? raw_bytes / sizeof(float) : raw_bytes, &plan->input));
     plan->buffers[plan->input].images = plan->batch;
     plan->labels = PP__NONE;
     if (plan->loss_node != PP__NONE) {
@@ -155,87 +169,38 @@ static size_t moment_count(const pp_optimizer *optimizer) {
     return optimizer->kind == PP_OPTIMIZER_SGD ? optimizer->momentum > 0 : 2;
 }
 
+/* What a moment takes: float32, or, of enough elements, octets of 8-bit codes behind the float32
+ * scales of their blocks (cl/exec/update.cl). */
+static size_t moment_bytes(const pp_plan *plan, size_t elems) {
+    enum { OCTET = 8 };
+    const size_t raw_bytes = elems * sizeof(float);
+    if (plan->optimizer.state_bits != 8 ||
+        elems < pp__profile_u32(plan->profile, "update.moment_least"))
+        return raw_bytes;
+    const uint32_t octets = pp__divide_up((uint32_t)elems, OCTET);
+    const size_t blocks =
+        pp__divide_up(octets, pp__profile_u32(plan->profile, "update.moment_octets"));
+    const size_t bytes = blocks * sizeof(float) + (size_t)octets * OCTET;
+    return bytes < raw_bytes ? bytes : raw_bytes;
+}
+
 static pp_status add_moments(pp_plan *plan) {
     static const char *const names[] = {"first moment", "second moment"};
     for (size_t p = 0; p < plan->parameter_count; p++) {
         pp__plan_parameter *parameter = &plan->parameters[p];
         if (!parameter->spec.trainable) continue;
         for (size_t m = 0; m < moment_count(&plan->optimizer); m++) {
-            size_t bytes = parameter->elems * sizeof(float);
-            PP_TRY(pp__plan_add_buffer(plan, parameter->name, names[m], PP_MEMORY_OPTIMIZER, bytes,
-                                       bytes, &parameter->moments[m]));
+            PP_TRY(pp__plan_add_buffer(plan, parameter->name, names[m], PP_MEMORY_OPTIMIZER,
+                                       parameter->elems * sizeof(float),
+                                       moment_bytes(plan, parameter->elems),
+                                       &parameter->moments[m]));
         }
     }
     return PP_OK;
 }
 
-static pp_status fail_layout(pp_plan *plan, pp_status status, size_t offender,
-                             const pp__layout_limits *limits) {
-    if (status != PP_ERROR_OUT_OF_MEMORY)
-        return pp__fail(plan->engine, PP_ERROR_INTERNAL, "plan: the planner refuses its lives (%s)",
-                        pp_status_name(status));
-    if (offender < plan->buffer_count)
-        return pp__fail(plan->engine, status,
-                        "plan: '%s' needs %zu bytes, but one device allocation holds at most %zu; "
-                        "take a smaller batch",
-                        plan->buffers[offender].name, plan->buffers[offender].bytes,
-                        limits->chunk_bytes);
-    return pp__fail(
-        plan->engine, status, "plan: more than %zu device allocations of %zu bytes are needed",
-        (size_t)pp__profile_u32(plan->profile, "memory.max_chunks"), limits->chunk_bytes);
-}
-
-/* A kernel's offset counts elements in 32 bits, and the elements of a code are bytes. Chunks that
- * end there also keep every count of float32 elements below 2^30, so that kernels' indices within
- * one tensor fit int. */
-static size_t chunk_limit(const pp_profile *profile) {
-    size_t allowed = pp__profile_bytes(profile, "memory.max_allocation_bytes");
-    return allowed && allowed < UINT32_MAX ? allowed : UINT32_MAX;
-}
-
-static pp_status run_planner(pp_plan *plan, pp__life *lives, void *scratch) {
-    pp__layout_limits limits = {pp__profile_bytes(plan->profile, "memory.alignment_bytes"),
-                                chunk_limit(plan->profile)};
-    size_t capacity = pp__profile_u32(plan->profile, "memory.max_chunks"), offender = 0;
-    PP_TRY(pp__allocate(plan->engine, capacity, sizeof *plan->chunk_bytes, &plan->chunk_bytes));
-    for (size_t i = 0; i < plan->buffer_count; i++) {
-        const pp__plan_buffer *buffer = &plan->buffers[i];
-        lives[i] = (pp__life){.bytes = buffer->bytes, .first = buffer->first, .last = buffer->last};
-    }
-    pp_status status = pp__planner_run(lives, plan->buffer_count, &limits, scratch,
-                                       plan->chunk_bytes, capacity, &plan->layout, &offender);
-    if (status != PP_OK) return fail_layout(plan, status, offender, &limits);
-    for (size_t i = 0; i < plan->buffer_count; i++) {
-        plan->buffers[i].chunk = lives[i].chunk;
-        plan->buffers[i].offset_bytes = lives[i].offset_bytes;
-        for (size_t s = lives[i].first; s <= lives[i].last; s++)
-            plan->live_bytes[s] += lives[i].bytes;
-    }
-    return PP_OK;
-}
-
-static pp_status lay_out(pp_plan *plan) {
-    pp__life *lives = NULL;
-    void *scratch = NULL;
-    pp_status status = PP_OK;
-    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->buffer_count, sizeof *lives, &lives),
-                done);
-    PP_TRY_GOTO(
-        status,
-        pp__allocate(plan->engine, pp__planner_scratch_bytes(plan->buffer_count), 1, &scratch),
-        done);
-    PP_TRY_GOTO(
-        status,
-        pp__allocate(plan->engine, plan->step_count, sizeof *plan->live_bytes, &plan->live_bytes),
-        done);
-    PP_TRY_GOTO(status, run_planner(plan, lives, scratch), done);
-done:
-    pp__release(plan->engine, lives);
-    pp__release(plan->engine, scratch);
-    return status;
-}
-
 static pp_status build(pp_plan *plan, const pp_graph *graph, const pp_plan_options *options) {
+    PP_TRY(pp__copy_text(plan->engine, options->codec ? options->codec : "raw", &plan->codec));
     PP_TRY(pp__plan_copy_graph(plan, graph));
     PP_TRY(pp__plan_infer(plan));
     plan->saved_raw_bytes = pp__plan_framework_bytes(plan);
@@ -254,15 +219,23 @@ static pp_status build(pp_plan *plan, const pp_graph *graph, const pp_plan_optio
                         "plan: the graph computes nothing");
     PP_TRY(pp__plan_bands(plan));
     pp__plan_lives(plan);
-    PP_TRY(pp__profile_status(plan->profile));
-    return lay_out(plan);
+    return pp__profile_status(plan->profile);
 }
 
-pp_status pp_plan_create(const pp_graph *graph, const pp_profile *profile,
-                         const pp_plan_options *options, pp_plan **plan_out) {
-    *plan_out = NULL;
+static pp_status create_by_policy(const pp_graph *graph, const pp_profile *profile,
+                                  const pp_plan_options *options, pp_plan **plan_out) {
+    pp__policy_text text;
+    pp_plan_options read;
+    pp_status status = pp__policy_text_read(graph->engine, options, &text, &read);
+    if (status == PP_OK) status = pp_plan_create(graph, profile, &read, plan_out);
+    pp__policy_text_release(&text);
+    return status;
+}
+
+pp_status pp__plan_make(const pp_graph *graph, const pp_profile *profile,
+                        const pp_plan_options *options, bool places, pp_plan **plan_out) {
     pp_plan *plan;
-    PP_TRY(check_options(graph->engine, options));
+    *plan_out = NULL;
     PP_TRY(pp__allocate(graph->engine, 1, sizeof *plan, &plan));
     plan->engine = graph->engine;
     plan->profile = profile;
@@ -272,6 +245,8 @@ pp_status pp_plan_create(const pp_graph *graph, const pp_profile *profile,
     plan->inference = options->inference;
     plan->updates_at_end = plan->accumulate > 1 || plan->optimizer.clip_norm > 0;
     pp_status status = build(plan, graph, options);
+    if (status == PP_OK) status = pp__plan_measure(plan);
+    if (status == PP_OK && places) status = pp__plan_place(plan, profile);
     plan->profile = NULL;
     if (status != PP_OK) {
         pp_plan_destroy(plan);
@@ -279,6 +254,16 @@ pp_status pp_plan_create(const pp_graph *graph, const pp_profile *profile,
     }
     *plan_out = plan;
     return PP_OK;
+}
+
+pp_status pp_plan_create(const pp_graph *graph, const pp_profile *profile,
+                         const pp_plan_options *options, pp_plan **plan_out) {
+    *plan_out = NULL;
+    PP_TRY(check_options(graph->engine, options));
+    if (options->policy) return create_by_policy(graph, profile, options, plan_out);
+    if (options->budget_bytes && !options->inference)
+        return pp__plan_within_budget(graph, profile, options, plan_out);
+    return pp__plan_make(graph, profile, options, true, plan_out);
 }
 
 void pp_plan_destroy(pp_plan *plan) {
@@ -298,6 +283,7 @@ void pp_plan_destroy(pp_plan *plan) {
     pp__release(engine, plan->buffers);
     pp__release(engine, plan->steps);
     pp__release(engine, plan->runs);
+    pp__release(engine, plan->codec);
     pp__release(engine, plan->chunk_bytes);
     pp__release(engine, plan->live_bytes);
     pp__release(engine, plan);

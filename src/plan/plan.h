@@ -7,7 +7,7 @@
  *     backward  the backward and update steps, and the gradients' buffers
  *     bands     runs of nodes that take a few images at a time
  *     lives     first and last step of every buffer
- *     layout    offsets (memory/planner.h)
+ *     layout    live bytes and offsets (memory/planner.h)
  *
  * A *buffer* is a place that lives from its first step to its last; values that overwrite one
  * another in place share one. Numbers that refer to nothing are PP__NONE.
@@ -24,7 +24,7 @@
 #define PP__NONE UINT32_MAX
 
 /* Words of 32 bits in a row of the update's table. */
-enum { PP__UPDATE_ROW_WORDS = 8 };
+enum { PP__UPDATE_ROW_WORDS = 9 };
 
 typedef struct pp__plan_buffer {
     char *name;
@@ -99,6 +99,7 @@ typedef enum pp__step_kind {
     PP__STEP_BACKWARD_SUMS,   /* the first half of a normalising operator's backward pass, ... */
     PP__STEP_BACKWARD_TOTALS, /* ... with the sums over all bands */
     PP__STEP_BACKWARD,
+    PP__STEP_COPY_VALUE,    /* the node's value = scratch */
     PP__STEP_COPY_GRADIENT, /* input_gradients[0] = output_gradient */
     PP__STEP_ADD_GRADIENT,  /* input_gradients[0] += output_gradient */
     PP__STEP_CLIP,          /* the factor that keeps the gradients' norm within bounds */
@@ -113,6 +114,7 @@ typedef struct pp__plan_step {
     uint32_t input_gradients[PP__OP_INPUTS];
     bool adds[PP__OP_INPUTS];
     uint32_t workspace;
+    uint32_t scratch;                  /* forward writes its output there, or PP__NONE */
     uint32_t first_image, image_count; /* the whole batch, or one band of it (bands.c) */
     bool divided;                      /* the first half of the pass was done by steps of its own */
     bool repeated;                     /* an earlier step computed the same */
@@ -129,6 +131,7 @@ struct pp_plan {
     pp_engine *engine;
     const pp_profile *profile; /* borrowed while the plan is made; NULL afterwards */
     pp_optimizer optimizer;
+    char *codec; /* the policy's */
     uint32_t batch, accumulate;
     bool inference;
     bool updates_at_end; /* gradients live to the end of the step: clipping or accumulation */
@@ -147,7 +150,8 @@ struct pp_plan {
     size_t run_count;
 
     uint32_t input, labels, scalars, metrics; /* staging buffers */
-    uint32_t update_table;          /* a row for each gradient, or PP__NONE (exec/update.h) */
+    const pp_pixels *pixels; /* what the input's bytes stand for; NULL: it arrives in float32 */
+    uint32_t update_table;   /* a row for each gradient, or PP__NONE (exec/update.h) */
     uint32_t input_node, loss_node; /* loss_node PP__NONE: a graph without a loss */
     size_t label_bytes;
 
@@ -160,6 +164,7 @@ struct pp_plan {
 /* What the codec of each kind is: a coding, or a view with a coding to fall back on. */
 typedef struct pp__choice {
     bool view;
+    bool stated;       /* by an override */
     pp__coding coding; /* codec NULL only for a bare "view" */
 } pp__choice;
 
@@ -172,12 +177,22 @@ const char *pp__saved_kind_name(pp__saved_kind kind);
 
 /* The policy of pp_plan_options.codec. */
 pp_status pp__policy_read(pp_engine *engine, const char *text, pp__policy *policy_out);
+/* For a network whose input arrives in bytes. */
+pp_status pp__policy_keep_bytes(pp_engine *engine, pp__policy *policy);
+
+/* Whether an override's pattern, "layer1.*", "@kind" or "layer1.*@kind", means this value. */
+bool pp__policy_matches(const char *pattern, const char *node, pp__saved_kind kind);
 
 /* The choice for one value: the policy's, changed by the overrides that match. `used` marks
  * overrides. */
 pp_status pp__policy_choose(pp_engine *engine, const pp__policy *policy,
                             const pp_plan_options *options, const char *node, pp__saved_kind kind,
                             pp__choice *choice_out, bool *used);
+
+/* A plan by codec, overrides and bands alone. Without places it has the live bytes of its steps and
+ * their maximum, the lower bound of any layout. */
+pp_status pp__plan_make(const pp_graph *graph, const pp_profile *profile,
+                        const pp_plan_options *options, bool places, pp_plan **plan_out);
 
 /* The passes. */
 pp_status pp__plan_copy_graph(pp_plan *plan, const pp_graph *graph);
@@ -191,6 +206,11 @@ pp_status pp__plan_forward(pp_plan *plan);
 pp_status pp__plan_backward(pp_plan *plan);
 pp_status pp__plan_read_runs(pp_plan *plan, const pp_plan_options *options);
 pp_status pp__plan_bands(pp_plan *plan);
+pp_status pp__plan_measure(pp_plan *plan);
+pp_status pp__plan_place(pp_plan *plan, const pp_profile *profile);
+/* The node makes a run by itself: its output, and its input's gradient, may then take the place of
+ * what it reads. */
+bool pp__plan_runs_alone(const pp_plan *plan, uint32_t node);
 /* Both in the same run, or a in none. */
 bool pp__plan_same_run(const pp_plan *plan, uint32_t a, uint32_t b);
 

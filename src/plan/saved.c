@@ -57,10 +57,9 @@ static pp_status resolve_root(resolver *r, uint32_t node, uint32_t *record_out) 
     return PP_OK;
 }
 
-/* A pooled map of one pixel per image would be the value itself: those are kept as they are. */
-static bool pooling_is_void(const pp_plan *plan, uint32_t node, const pp__coding *coding) {
-    return coding->codec->pooled && plan->nodes[node].shape.h == 1 &&
-           plan->nodes[node].shape.w == 1;
+/* One pixel per image: a pooled map of it would be the value itself. */
+static bool is_point(const pp_plan *plan, uint32_t node) {
+    return plan->nodes[node].shape.h == 1 && plan->nodes[node].shape.w == 1;
 }
 
 static pp_status resolve_value(resolver *r, uint32_t node, bool exact, uint32_t *record_out) {
@@ -73,7 +72,10 @@ static pp_status resolve_value(resolver *r, uint32_t node, bool exact, uint32_t 
         *record_out = r->roots[node];
         return PP_OK;
     }
-    if (exact || pooling_is_void(plan, node, &choice.coding))
+    /* What pooling has made a pixel is next to nothing, and the classifier reads it. */
+    if (!choice.stated && is_point(plan, node) && choice.coding.bits)
+        choice.coding = r->policy.fallback[kind];
+    if (exact || (choice.coding.codec->pooled && is_point(plan, node)))
         PP_TRY(pp__coding_read(plan->engine, "raw", &choice.coding));
     if (r->forms[node] == PP__NONE ||
         (exact && !plan->saved[r->forms[node]].coding.codec->stores_itself))
@@ -158,6 +160,7 @@ pp_status pp__plan_saved(pp_plan *plan, const pp_plan_options *options) {
     PP_TRY_GOTO(status,
                 pp__policy_read(plan->engine, options->codec ? options->codec : "raw", &r.policy),
                 done);
+    if (plan->pixels) PP_TRY_GOTO(status, pp__policy_keep_bytes(plan->engine, &r.policy), done);
     PP_TRY_GOTO(status,
                 pp__allocate(plan->engine, options->override_count, sizeof *r.used, &r.used), done);
     PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->node_count, sizeof *r.roots, &r.roots),

@@ -10,119 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/program.h"
 #include "support/support.h"
-
-/* What one run of the program left. */
-typedef struct outcome {
-    int status;
-    char out[1 << 20], err[1 << 16];
-} outcome;
-
-static void read_text(const char *path, char *text, size_t capacity) {
-    FILE *file = fopen(path, "rb");
-    ck_assert_msg(file != NULL, "%s is not there", path);
-    size_t length = fread(text, 1, capacity - 1, file);
-    text[length] = '\0';
-    fclose(file);
-}
-
-/* Runs `environment` pocketprop `arguments` through the shell. Borrowed until the next run. */
-static const outcome *run_with(const char *environment, const char *arguments) {
-    static outcome result;
-    const char *scratch = test_scratch_folder();
-    char command[2048], path[256];
-    snprintf(command, sizeof command, "%s '%s' %s >%s/out 2>%s/err </dev/null", environment, PP_CLI,
-             arguments, scratch, scratch);
-    int status = system(command);
-    ck_assert_msg(status != -1 && WIFEXITED(status), "%s ended by a signal", command);
-    result.status = WEXITSTATUS(status);
-    snprintf(path, sizeof path, "%s/out", scratch);
-    read_text(path, result.out, sizeof result.out);
-    snprintf(path, sizeof path, "%s/err", scratch);
-    read_text(path, result.err, sizeof result.err);
-    return &result;
-}
-
-static const outcome *run(const char *arguments) {
-    return run_with("", arguments);
-}
-
-static size_t line_count(const char *text) {
-    size_t count = 0;
-    for (; *text; text++) count += *text == '\n';
-    return count;
-}
-
-/* The number behind "key": in JSON text. */
-static double member(const char *json, const char *key) {
-    char quoted[64];
-    snprintf(quoted, sizeof quoted, "\"%s\": ", key);
-    const char *place = strstr(json, quoted);
-    ck_assert_msg(place != NULL, "no %s in %s", key, json);
-    char *end = NULL;
-    double value = strtod(place + strlen(quoted), &end);
-    ck_assert_msg(end != place + strlen(quoted), "%s is no number in %s", key, json);
-    return value;
-}
-
-/* The end of the JSON value that begins at `text`, or NULL where there is none (RFC 8259; escapes
- * and numbers are only skipped). */
-static const char *skip_value(const char *text) {
-    static const char blank[] = " \n";
-    text += strspn(text, blank);
-    if (*text == '"') {
-        for (text++; *text && *text != '"'; text++) text += *text == '\\';
-        return *text ? text + 1 : NULL;
-    }
-    if (*text != '{' && *text != '[') {
-        size_t length = strspn(text, "0123456789+-.eEtrufalsn");
-        return length ? text + length : NULL;
-    }
-    const char closer = *text == '{' ? '}' : ']';
-    text += 1 + strspn(text + 1, blank);
-    if (*text == closer) return text + 1;
-    for (;; text++) {
-        if (closer == '}') {
-            text = skip_value(text);
-            if (!text || *text++ != ':') return NULL;
-        }
-        text = skip_value(text);
-        if (!text) return NULL;
-        text += strspn(text, blank);
-        if (*text == closer) return text + 1;
-        if (*text != ',') return NULL;
-    }
-}
-
-static void check_json(const char *text) {
-    const char *end = skip_value(text);
-    ck_assert_msg(end && !strcmp(end, "\n"), "no JSON: %s", text);
-}
-
-static size_t count_parts(const char *text, const char *part) {
-    size_t count = 0;
-    for (; (text = strstr(text, part)); text += strlen(part)) count++;
-    return count;
-}
-
-/* Bad input: exit status 2, nothing on stdout, one line on stderr that holds `part`. */
-static void check_refused(const char *arguments, const char *part) {
-    const outcome *found = run(arguments);
-    ck_assert_msg(found->status == 2, "%s: exit status %d, expected 2: %s", arguments,
-                  found->status, found->err);
-    ck_assert_msg(!found->out[0], "%s: wrote %s", arguments, found->out);
-    ck_assert_msg(line_count(found->err) == 1 && !strncmp(found->err, "pocketprop", 10),
-                  "%s: expected one line of pocketprop's, found %s", arguments, found->err);
-    ck_assert_msg(test_contains(found->err, part), "%s: \"%s\" is not in %s", arguments, part,
-                  found->err);
-}
-
-static bool is_there(const char *name) {
-    char path[256];
-    struct stat info;
-    snprintf(path, sizeof path, "%s/%s", test_scratch_folder(), name);
-    return stat(path, &info) == 0;
-}
 
 START_TEST(help_of_every_command) {
     static const char *const names[] = {"devices", "plan",       "train",     "eval",
@@ -220,22 +109,6 @@ START_TEST(bad_options) {
         check_refused(cases[i][0], cases[i][1]);
 }
 END_TEST
-
-static void write_file(const char *folder, const char *name, const void *bytes, size_t byte_count) {
-    char path[256];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *file = fopen(path, "wb");
-    ck_assert_msg(file != NULL, "%s cannot be written", path);
-    ck_assert(fwrite(bytes, 1, byte_count, file) == byte_count);
-    ck_assert(fclose(file) == 0);
-}
-
-static const char *new_folder(const char *name) {
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", test_scratch_folder(), name);
-    ck_assert_msg(mkdir(path, 0700) == 0, "%s cannot be made", path);
-    return path;
-}
 
 /* Bad files leave neither output nor a log. */
 static void check_bad_data(const char *folder, const char *kind, const char *part) {
@@ -384,6 +257,24 @@ START_TEST(the_same_seed_gives_the_same_weights) {
     ck_assert_str_eq(first, other);
     train_digits("--codec norm:4 --pad 1 --seed 8", other);
     ck_assert_str_ne(first, other);
+}
+END_TEST
+
+/* Bytes or floats: the same values, also of what augmentation pads with. */
+START_TEST(the_kind_of_input_changes_no_weights) {
+    char bytes[17], floats[17];
+    train_digits("--pad 2 --flip", bytes);
+    train_digits("--pad 2 --flip --float-input", floats);
+    ck_assert_str_eq(bytes, floats);
+    train_digits("--pad 2 --flip --mean 0.4 --deviation 0.3", floats);
+    ck_assert_str_ne(bytes, floats);
+    const outcome *found = run("plan --model resnet8-digits --rows");
+    ck_assert_msg(test_contains(found->out, "image bytes"), "%s", found->out);
+    found = run("plan --model resnet8-digits --rows --float-input");
+    ck_assert_msg(!test_contains(found->out, "image bytes"), "%s", found->out);
+    found = run("plan --model resnet8-digits --rows --channels 5");
+    ck_assert_msg(found->status == 0 && !test_contains(found->out, "image bytes"), "%s",
+                  found->out);
 }
 END_TEST
 
@@ -669,6 +560,7 @@ int main(void) {
     tcase_add_test(cases, full_standard_output);
     tcase_add_test(cases, devices);
     tcase_add_test(cases, the_same_seed_gives_the_same_weights);
+    tcase_add_test(cases, the_kind_of_input_changes_no_weights);
     tcase_add_test(cases, one_log_line_per_epoch);
     tcase_add_test(cases, old_logs_are_kept);
     tcase_add_test(cases, interrupt_stops_cleanly);

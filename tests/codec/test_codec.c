@@ -3,9 +3,34 @@
 #include "support/support.h"
 
 START_TEST(reads_and_prints) {
-    static const char *const texts[] = {"raw",       "half",          "norm:4",
-                                        "norm:8",    "norm:4,clip=3", "avgpool:2",
-                                        "avgpool:4", "signmask",      "argmax"};
+    static const char *const texts[] = {"raw",
+                                        "half",
+                                        "norm:1",
+                                        "norm:2",
+                                        "norm:3",
+                                        "norm:4",
+                                        "norm:5",
+                                        "norm:6",
+                                        "norm:8",
+                                        "norm:4,clip=3",
+                                        "norm:2,clip=1.9",
+                                        "norm:2,lloyd",
+                                        "norm:3,lloyd",
+                                        "norm:4,lloyd",
+                                        "avgpool:2",
+                                        "avgpool:4",
+                                        "signmask",
+                                        "argmax",
+                                        "bytes",
+                                        "group:1",
+                                        "group:2",
+                                        "group:3",
+                                        "group:4",
+                                        "group:8",
+                                        "group:4,size=8",
+                                        "group:4,size=1024",
+                                        "avgpool:2+group:4",
+                                        "avgpool:64+group:8,size=1024"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         pp__coding coding;
         char text[PP__CODING_TEXT];
@@ -26,15 +51,39 @@ START_TEST(refuses) {
     static const struct {
         const char *text, *part;
     } wrong[] = {
-        {"zip", "codec 'zip' is unknown; there are raw, half, norm, avgpool, signmask, argmax"},
+        {"zip",
+         "codec 'zip' is unknown; there are raw, half, norm, group, avgpool, signmask, argmax"},
         {"", "codec '' is unknown"},
         {"hal", "unknown"},
         {"half:2", "codec 'half:2': half takes no parameters"},
         {"raw:", "raw takes no parameters"},
-        {"norm", "codec 'norm': expected norm:4 or norm:8"},
-        {"norm:5", "codec 'norm:5': expected"},
+        {"bytes:8", "bytes takes no parameters"},
+        {"norm", "codec 'norm': expected norm:K with K = 1, 2, 3, 4, 5, 6 or 8"},
+        {"norm:7", "codec 'norm:7': expected"},
+        {"norm:0", "expected norm:K"},
+        {"norm:9", "expected norm:K"},
+        {"norm:16", "expected norm:K"},
         {"norm:4,clip=", "expected"},
+        {"norm:1,clip=2", "for K > 1 an optional clip"},
+        {"norm:3,lloyd,clip=2", "expected norm:K"},
+        {"norm:3,clip=2,lloyd", "expected norm:K"},
+        {"norm:1,lloyd", "up to 4, lloyd"},
+        {"norm:5,lloyd", "up to 4, lloyd"},
+        {"norm:3,lloyds", "expected norm:K"},
+        {"norm:3lloyd", "expected norm:K"},
         {"avgpool:1", "codec 'avgpool:1': expected avgpool:W"},
+        {"avgpool:2+", "expected avgpool:W"},
+        {"avgpool:2+norm:4", "expected avgpool:W"},
+        {"avgpool:2+group:5", "codec 'avgpool:2+group:5': expected group:K"},
+        {"group", "codec 'group': expected group:K with K of 1, 2, 3, 4 or 8"},
+        {"group:5", "expected group:K"},
+        {"group:44", "expected group:K"},
+        {"group:4,size=", "expected group:K"},
+        {"group:4,size=0", "expected group:K"},
+        {"group:4,size=12", "expected group:K"},
+        {"group:4,size=1032", "expected group:K"},
+        {"group:4,size=-8", "expected group:K"},
+        {"group:4,size=64x", "expected group:K"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         pp__coding coding;
@@ -53,10 +102,20 @@ START_TEST(stored_bytes) {
     } expected[] = {
         {"raw", 4 * 570},
         {"half", 2 * 570},
+        {"norm:1", 30 * 3 * 1},
+        {"norm:2", 30 * 3 * 2},
+        {"norm:3", 30 * 3 * 3},
+        {"norm:3,lloyd", 30 * 3 * 3},
         {"norm:4", 30 * 3 * 4},
+        {"norm:5", 30 * 3 * 5},
+        {"norm:6", 30 * 3 * 6},
         {"norm:8", 30 * 3 * 8},
         {"avgpool:2", 4 * 2 * 2 * 3 * 19},
+        {"group:4", 2 * (2 * 4 + 45 * 4)},
+        {"group:3,size=40", 2 * (9 * 4 + 45 * 3)},
+        {"avgpool:2+group:4", 2 * (4 + 18 * 4)},
         {"signmask", 30 * 3},
+        {"bytes", 570},
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         pp__coding coding;

@@ -30,6 +30,7 @@ START_TEST(describes_itself) {
         pp_dataset_describe(split[s], &info);
         ck_assert_uint_eq(info.count, s ? 360 : 1437);
         ck_assert(info.height == 8 && info.width == 8 && info.channels == 1 && info.classes == 10);
+        ck_assert_uint_eq(info.pixel_max, 16);
     }
     ck_assert_str_eq(pp_dataset_class_name(split[0], 7), "7");
     ck_assert_str_eq(pp_dataset_class_name(split[0], 10), "");

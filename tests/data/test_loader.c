@@ -122,6 +122,45 @@ START_TEST(augments_by_sample) {
 }
 END_TEST
 
+/* The loader's bytes and floats are the same pixels: floats are bytes, normalised. */
+static void check_bytes(pp_dataset *dataset, uint32_t threads) {
+    pp_loader_options options = {
+        .batch = 7, .shuffle = true, .seed = 5, .pad = 2, .flip = true, .threads = threads};
+    epoch floats = epoch_read_with(dataset, &options, 3);
+    pp_dataset_info info;
+    pp_loader *loader;
+    pp_batch batch;
+    options.bytes = true;
+    pp_dataset_describe(dataset, &info);
+    TEST_OK(pp_loader_create(dataset, &options, &loader));
+    TEST_OK(pp_loader_start_epoch(loader, 3));
+    size_t done = 0;
+    do {
+        TEST_OK(pp_loader_next(loader, &batch));
+        const float *expected = floats.inputs + done * floats.sample_elems;
+        ck_assert(!batch.inputs && !batch.pixels == !batch.count);
+        for (size_t i = 0; i < batch.count * floats.sample_elems; i++) {
+            const size_t c = i % info.channels;
+            const double value = (double)batch.pixels[i] / info.pixel_max - (double)info.mean[c];
+            ck_assert_float_eq((float)(value / (double)info.deviation[c]), expected[i]);
+        }
+        for (size_t i = 0; i < batch.count; i++)
+            ck_assert_int_eq(batch.labels[i], floats.labels[done + i]);
+        done += batch.count;
+    } while (batch.count);
+    ck_assert_uint_eq(done, floats.count);
+    pp_loader_destroy(loader);
+    epoch_free(&floats);
+}
+
+START_TEST(delivers_bytes) {
+    for (uint32_t threads = 0; threads < 3; threads++) {
+        check_bytes(digits, threads);
+        check_bytes(images, threads);
+    }
+}
+END_TEST
+
 START_TEST(last_batch_is_short_or_dropped) {
     pp_loader *loader;
     pp_batch batch;
@@ -134,7 +173,7 @@ START_TEST(last_batch_is_short_or_dropped) {
             for (int i = 0; i < 3; i++) {
                 TEST_OK(pp_loader_next(loader, &batch));
                 ck_assert_uint_eq(batch.count, 100);
-                ck_assert_ptr_null(batch.targets);
+                ck_assert(!batch.targets && !batch.pixels);
             }
             TEST_OK(pp_loader_next(loader, &batch));
             ck_assert_uint_eq(batch.count, drop ? 0 : 60);
@@ -297,6 +336,7 @@ int main(void) {
     tcase_add_test(tests, batch_size_does_not_change_samples);
     tcase_add_test(tests, every_sample_comes_once);
     tcase_add_test(tests, augments_by_sample);
+    tcase_add_test(tests, delivers_bytes);
     tcase_add_test(tests, last_batch_is_short_or_dropped);
     tcase_add_test(tests, a_batch_beyond_the_samples_costs_no_memory);
     tcase_add_test(tests, memory_lasts_until_the_third_next_call);

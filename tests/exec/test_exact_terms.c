@@ -48,7 +48,7 @@ static float beta_of(size_t c) {
 static const struct {
     const char *text;
     unsigned bits;
-} codecs[] = {{"norm:4", 4}, {"norm:8", 8}};
+} codecs[] = {{"norm:1", 1}, {"norm:2", 2}, {"norm:3", 3}, {"norm:4", 4}, {"norm:8", 8}};
 enum { CODECS = sizeof codecs / sizeof *codecs };
 
 static const pp_batchnorm_params defaults = {.epsilon = 1e-5f, .momentum = 0.1f};
@@ -139,7 +139,7 @@ END_TEST
 static void find_xhat(const float *statistics, unsigned bits, const float *x, size_t pixels,
                       size_t channel_count, const float *gammas, const float *betas, float *xhat,
                       float *decoded) {
-    const ref_norm norm = {bits, ref_norm_clip(bits), true};
+    const ref_norm norm = {.bits = bits, .clip = ref_norm_clip(bits), .relu = true};
     uint8_t *code = malloc(ref_norm_bytes(&norm, pixels, channel_count));
     ck_assert(code != NULL);
     for (size_t i = 0; i < pixels * channel_count; i++) {
@@ -302,7 +302,7 @@ typedef struct inner {
 } inner;
 
 static void code_inner(inner *r, unsigned bits) {
-    const ref_norm norm = {bits, ref_norm_clip(bits), true};
+    const ref_norm norm = {.bits = bits, .clip = ref_norm_clip(bits), .relu = true};
     uint8_t code[INNER * 2];
     ref_norm_encode(&norm, PIXELS, WIDTH, r->xhat, network_gammas, network_betas, code);
     ref_norm_decode_xhat(&norm, PIXELS, WIDTH, code, network_gammas, network_betas, r->decoded);
@@ -311,7 +311,7 @@ static void code_inner(inner *r, unsigned bits) {
 }
 
 static bool near_a_boundary(const inner *r, unsigned bits) {
-    const ref_norm norm = {bits, ref_norm_clip(bits), true};
+    const ref_norm norm = {.bits = bits, .clip = ref_norm_clip(bits), .relu = true};
     for (size_t i = 0; i < INNER; i++) {
         ref_norm_channel k =
             ref_norm_channel_of(&norm, network_gammas[i % WIDTH], network_betas[i % WIDTH]);

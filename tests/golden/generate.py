@@ -445,8 +445,10 @@ def half():
 
 
 def norm():
-    """METHODS A.10 in double, written on its own; no element lies near a level boundary."""
-    clips = {2: 1.99, 3: 2.34, 4: 2.69, 5: 3.01, 6: 3.33, 8: 3.84}
+    """METHODS A.10 in double, written on its own; no element lies near a level boundary. Below 4
+    bits the outermost boundaries between levels follow thresholds up to 2.7 (src/codec/METHODS.md).
+    """
+    clips = {1: 1.596, 2: 1.99, 3: 2.34, 4: 2.69, 5: 3.01, 6: 3.33, 8: 3.84}
     pairs = [
         (1, 0.25),
         (-0.75, 0.5),
@@ -465,7 +467,7 @@ def norm():
         (-0.25, 16),
         (-3, 2),
     ]
-    pairs += [(1, 2.75), (1, -3.25), (1, 3.9375)]
+    pairs += [(1, 2.75), (1, -3.25), (1, 3.9375), (1, -1.75), (-1, -2.25)]
     gamma, beta = np.array(pairs, dtype=np.float64).T
     for bits, clip in [(b, clips[b]) for b in clips] + [(4, 3.0), (8, 3.0)]:
         random = np.random.default_rng(1200 + bits)
@@ -481,8 +483,10 @@ def norm():
             t = -beta[c] / gamma[c]
             j = round(t / step) + n // 2
             boundary[c] = min(max(j, 0), n)
-            if 0 <= j <= n:
-                origin[c] = t - step * (j - n // 2)
+            if bits < 4:
+                boundary[c] = min(max(j, 1), n - 1) if abs(t) <= 2.7 else n * (t > 0)
+            if abs(t) <= 2.7 if bits < 4 else 0 <= j <= n:
+                origin[c] = t - step * (boundary[c] - n // 2)
         level = (xhat - origin) / step
         near = np.abs(level - np.round(level)) < 1e-3
         xhat = np.where(near, xhat + 0.01 * step, xhat).astype(np.float32).astype(np.float64)
@@ -490,7 +494,11 @@ def norm():
         assert np.all(np.abs(level - np.round(level)) > 1e-4)
         q = np.clip(np.floor(level) + n // 2, 0, n - 1)
         mask = (q >= boundary) != ((gamma < 0) & (np.abs(gamma) >= 2.0**-126))
-        back = (q - n / 2 + 0.5) * step + origin
+        width, centre = step, origin
+        if bits == 1:  # the means of N(0,1) on either side of the threshold, as polynomials
+            width = step + 0.222777 * origin**2 - 0.0037775 * origin**4
+            centre = 0.623752 * origin - 0.0102126 * origin**3
+        back = (q - n / 2 + 0.5) * width + centre
         write(
             "norm/bits%d%s" % (bits, "_clip3" if clip == 3 else ""),
             "METHODS A.10",

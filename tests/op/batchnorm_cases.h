@@ -87,27 +87,50 @@ static void check_half(values *v, const uint8_t *code, float *xhat) {
                             fabs(v->xhat[i]) * 0x1p-11 + (double)forward_tolerance);
 }
 
+/* How far a code may be from its x-hat where that lies `within` so much of the shifted grid's
+ * centre; and the thresholds that the grid surely follows. */
+typedef struct norm_bound {
+    double within, most, threshold;
+} norm_bound;
+
+/* Lloyd and Max's inner boundaries, and their widest distance from a level. One bit has two open
+ * sides; its levels are at most 3.03 apart. */
+static norm_bound bound_of(const ref_norm *norm) {
+    static const norm_bound lloyd[] = {
+        [2] = {0.9815, 0.5289, 2.69}, [3] = {1.7479, 0.4041, 2.69}, [4] = {2.4008, 0.3318, 2.69}};
+    if (norm->lloyd) return lloyd[norm->bits];
+    double clip = (double)norm->clip, step = 2 * clip / (double)(1u << norm->bits);
+    if (norm->bits == 1) return (norm_bound){clip, 3.03, 2.69};
+    return (norm_bound){clip, step / 2, norm->bits < 4 ? 2.69 : clip - step};
+}
+
 /* Where the threshold lies on the grid, the mask is forward's own, always; elsewhere it is what the
  * code says. */
 static void check_norm(op_harness *h, values *v, const uint8_t *code, float *xhat) {
     const pp__stored *stored = &h->stored[PP__BATCHNORM_XHAT];
-    ref_norm norm = {stored->coding.bits, stored->coding.clip, stored->relu};
-    double clip = (double)norm.clip, step = 2 * clip / (double)(1u << norm.bits);
+    const ref_norm norm = {.bits = stored->coding.bits,
+                           .clip = stored->coding.clip,
+                           .relu = stored->relu,
+                           .lloyd = stored->coding.lloyd};
+    const norm_bound bound = bound_of(&norm);
     float *gamma = op_harness_bytes(h, v->channels * sizeof *gamma);
     float *beta = op_harness_bytes(h, v->channels * sizeof *beta);
     uint8_t *mask = op_harness_bytes(h, v->count);
     for (size_t c = 0; c < v->channels; c++)
         gamma[c] = (float)v->gamma[c], beta[c] = (float)v->beta[c];
     ref_norm_decode_xhat(&norm, v->pixels, v->channels, code, gamma, beta, xhat);
-    for (size_t i = 0; i < v->count; i++)
-        if (fabs(v->xhat[i]) < clip - step)
+    for (size_t i = 0; i < v->count; i++) {
+        size_t c = i % v->channels;
+        float origin = ref_norm_channel_of(&norm, gamma[c], beta[c]).origin;
+        if (fabs(v->xhat[i] - (double)origin) < bound.within - (double)forward_tolerance)
             ck_assert_double_le(fabs((double)xhat[i] - v->xhat[i]),
-                                step / 2 + (double)forward_tolerance);
+                                bound.most + (double)forward_tolerance);
+    }
     if (!norm.relu) return;
     ref_norm_decode_mask(&norm, v->pixels, v->channels, code, gamma, beta, mask);
     for (size_t i = 0; i < v->count; i++) {
         size_t c = i % v->channels;
-        if (v->gamma[c] == 0 || fabs(v->beta[c] / v->gamma[c]) < clip - step)
+        if (v->gamma[c] == 0 || fabs(v->beta[c] / v->gamma[c]) < bound.threshold)
             ck_assert_msg(mask[i] == v->mask[i],
                           "element %zu: x-hat %.9g, gamma %.9g, beta %.9g: mask %d", i, v->xhat[i],
                           v->gamma[c], v->beta[c], mask[i]);
@@ -205,7 +228,9 @@ static const pp__shape shapes[] = {
 static bool with_relu; /* which of the two this program tests */
 
 START_TEST(agrees_with_reference) {
-    static const char *const codings[] = {"raw", "half", "norm:4", "norm:8", "norm:4,clip=3"};
+    static const char *const codings[] = {"raw",    "half",   "norm:1",        "norm:2",
+                                          "norm:3", "norm:4", "norm:4,clip=3", "norm:3,lloyd",
+                                          "norm:6", "norm:8", "norm:4,lloyd"};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (size_t k = 0; k < sizeof codings / sizeof *codings; k++)
             check(&(batchnorm_case){shapes[i], with_relu, codings[k], (i + k) % 2, NULL});

@@ -80,6 +80,7 @@ END_TEST
 static void make_code(op_harness *h, pp__stored *stored) {
     size_t bytes = pp__coding_bytes(&stored->coding, stored->shape);
     stored->code = op_harness_tensor(h, bytes);
+    stored->scalars = op_harness_tensor(h, sizeof h->scalars); /* any seed */
     if (!stored->coding.codec->encode) {
         unsigned char *code = op_harness_bytes(h, bytes);
         for (size_t i = 0; i < bytes; i++) code[i] = (unsigned char)test_random_below(256);
@@ -143,7 +144,10 @@ static void check_weight(const pp__conv2d_geometry *g, pp__shape shape, const ch
     op_harness_destroy(&h);
 }
 
-static const char *const codings[] = {"raw", "half", "norm:4", "norm:8", "avgpool:2", "avgpool:3"};
+static const char *const codings[] = {
+    "raw",          "half",    "norm:1",          "norm:2",           "norm:3",
+    "norm:3,lloyd", "norm:4",  "norm:6",          "norm:8",           "avgpool:2",
+    "avgpool:3",    "group:3", "group:4,size=24", "avgpool:2+group:4"};
 
 START_TEST(weight_gradient_agrees_with_reference) {
     const char *coding = codings[_i];

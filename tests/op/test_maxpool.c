@@ -1,5 +1,6 @@
 /* maxpool on the device against its reference. Forward only compares, so y and the packed taps
  * agree to the bit; backward adds at most a window's number of gradients, |dy| < 6. */
+#include <math.h>
 #include <string.h>
 
 #include "ref/argmax_ref.h"
@@ -74,6 +75,41 @@ START_TEST(agrees_with_reference) {
 }
 END_TEST
 
+/* Whole octets, worked on in blocks: one and a rest, two, more than a work-item has side by side. */
+START_TEST(agrees_where_channels_are_many) {
+    static const uint32_t channels[] = {40, 64, 552};
+    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++)
+        for (size_t k = 0; k < sizeof windows / sizeof *windows; k++)
+            check((pp__shape){2, 5, 7, channels[i]}, &windows[k], (i + k) % 2);
+}
+END_TEST
+
+/* A NaN is the maximum of its windows wherever it stands in them, and takes their gradient. */
+START_TEST(lets_nan_through) {
+    pp__shape shape = {1, 6, 6, 32};
+    op_case c = {.op = &pp__op_maxpool, .params = &windows[2], .inputs = {shape}};
+    op_harness h;
+    op_harness_create(&h, &c);
+    size_t x_count = 6 * 6 * 32, y_count = 3 * 3 * 32, chosen = (1 * 6 + 1) * 32 + 5;
+    double *x = op_harness_random(&h, h.b.inputs[0], x_count);
+    x[chosen] = NAN; /* in the last or first row and column of its four windows */
+    op_harness_write(&h, h.b.inputs[0], x, x_count);
+    op_harness_forward(&h);
+    float y[3 * 3 * 32], dx[6 * 6 * 32];
+    op_harness_read(&h, h.b.output, y, sizeof y);
+    for (size_t i = 0; i < y_count; i++) {
+        bool holds = i % 32 == 5 && i / 32 % 3 < 2 && i / 32 / 3 < 2;
+        ck_assert_msg((isnan(y[i]) != 0) == holds, "y[%zu] is %g", i, (double)y[i]);
+    }
+    double *dy = op_harness_random(&h, h.b.output_gradient, y_count);
+    op_harness_backward(&h);
+    op_harness_read(&h, h.b.input_gradients[0], dx, sizeof dx);
+    double sum = dy[5] + dy[32 + 5] + dy[3 * 32 + 5] + dy[4 * 32 + 5];
+    ck_assert_double_eq_tol(dx[chosen], sum, backward_tolerance);
+    op_harness_destroy(&h);
+}
+END_TEST
+
 START_TEST(inference_keeps_nothing) {
     pp__shape shape = {2, 5, 7, 19};
     op_case c = {
@@ -116,6 +152,8 @@ int main(void) {
     Suite *suite = suite_create("op/maxpool");
     TCase *test = tcase_create("device");
     tcase_add_test(test, agrees_with_reference);
+    tcase_add_test(test, agrees_where_channels_are_many);
+    tcase_add_test(test, lets_nan_through);
     tcase_add_test(test, inference_keeps_nothing);
     tcase_add_test(test, refuses_windows);
     suite_add_tcase(suite, test);

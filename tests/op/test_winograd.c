@@ -15,6 +15,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "op/coded_input.h"
 #include "op/winograd.h"
 #include "profile/profile.h"
 #include "ref/conv2d_ref.h"
@@ -228,6 +229,36 @@ START_TEST(agrees_on_random_extents) {
 }
 END_TEST
 
+/* Kernels that decode as they load, of vectors of one octet and of two, against the reference fed
+ * with what the code decodes to. Its values are up to four times as large as N(0,1) draws. */
+START_TEST(weight_gradient_reads_codes) {
+    for (size_t i = WIDE - 1; i <= WIDE; i++) {
+        const setting *s = &settings[i];
+        const extents e = {2, 9, 6, s->vector * 2, s->vector * 3, 1, 1};
+        pp__conv2d_geometry g = geometry_of(&e);
+        ref_conv2d r = reference_of(&e);
+        size_t y_count = ref_elems(ref_conv2d_output(&r)), w_count = ref_conv2d_weight_elems(&r);
+        op_harness h;
+        pp__stored stored;
+        open_harness(&h, s);
+        const double *xs = coded_input(&h, &g, input_codings[_i], &stored);
+        ck_assert(pp__winograd_reads(&g, &stored, h.profile));
+        pp__ref dy = tensor(&h, y_count), dw = tensor(&h, w_count), workspace = {0};
+        size_t bytes = pp__winograd_partial_bytes(&g, h.profile);
+        if (bytes) workspace = op_harness_tensor(&h, bytes);
+        const double *dys = op_harness_random(&h, dy, y_count);
+        double *dws = op_harness_room(&h, w_count);
+        ref_conv2d_backward_weight(&r, xs, dys, dws);
+        op_harness_begin(&h);
+        TEST_OK(pp__winograd_backward_weight(h.b.stream, &g, &stored, dy, dw, false, workspace));
+        op_harness_run(&h);
+        op_harness_expect(&h, input_codings[_i], dw, dws, w_count,
+                          4 * tolerance(s, ref_pixels(ref_conv2d_output(&r))), 0);
+        op_harness_destroy(&h);
+    }
+}
+END_TEST
+
 static double deviation(op_harness *h, pp__ref found, const double *expected, size_t count) {
     float *values = op_harness_bytes(h, count * sizeof *values);
     op_harness_read(h, found, values, count * sizeof *values);
@@ -327,6 +358,7 @@ int main(void) {
     TCase *test = tcase_create("device");
     tcase_add_test(test, agrees_with_reference);
     tcase_add_test(test, agrees_on_random_extents);
+    tcase_add_loop_test(test, weight_gradient_reads_codes, 0, INPUT_CODINGS);
     tcase_add_test(test, error_is_bounded_by_the_plain_kernels);
     tcase_add_test(test, refuses_what_it_cannot_compute);
     tcase_add_test(test, is_off_where_it_loses);

@@ -1,4 +1,7 @@
-/* What steps are said to cost, against numbers made by hand and by counting. */
+/* What steps are said to cost, against numbers made by hand and by counting; and what layers are said
+ * to read, and how exact that leaves their gradients. */
+#include <stdio.h>
+
 #include "plan/plans.h"
 #include "support/support.h"
 
@@ -150,6 +153,122 @@ START_TEST(describes_every_network) {
 }
 END_TEST
 
+static pp_plan_layer layer_of(const pp_plan *plan, const char *name) {
+    pp_plan_layer layer;
+    for (size_t i = 0; i < pp_plan_layer_count(plan); i++) {
+        pp_plan_read_layer(plan, i, &layer);
+        if (!strcmp(layer.name, name)) return layer;
+    }
+    ck_abort_msg("no layer %s", name);
+    return layer;
+}
+
+/* "wbgin" with E for exact, A for approximate and - for absent: the gradients of weight, bias,
+ * gamma, beta and input. */
+static void check_terms(const pp_plan *plan, const char *name, const char *expected) {
+    static const char letters[] = {
+        [PP_TERM_ABSENT] = '-', [PP_TERM_EXACT] = 'E', [PP_TERM_APPROXIMATE] = 'A'};
+    const pp_plan_layer layer = layer_of(plan, name);
+    const char found[] = {letters[layer.weight], letters[layer.bias],  letters[layer.gamma],
+                          letters[layer.beta],   letters[layer.input], 0};
+    ck_assert_msg(!strcmp(found, expected), "%s: %s, not %s", name, found, expected);
+}
+
+static const char *reads_of(const pp_plan *plan, const char *name) {
+    static char text[256];
+    const pp_plan_layer layer = layer_of(plan, name);
+    size_t used = 0;
+    text[0] = 0;
+    for (size_t r = 0; r < layer.read_count; r++) {
+        pp_plan_row row;
+        pp_plan_read_row(plan, layer.reads[r].row, &row);
+        used +=
+            (size_t)snprintf(text + used, sizeof text - used, "%s%s%s of %s", r ? ", " : "",
+                             layer.reads[r].exact ? "" : "lossy ", layer.reads[r].view, row.name);
+    }
+    return text;
+}
+
+START_TEST(says_which_gradients_are_exact) {
+    pp_plan *plan = block_plan("raw", 0);
+    check_terms(plan, "image", "-----");
+    check_terms(plan, "a", "E----"); /* nobody wants the image's gradient */
+    check_terms(plan, "bn_a", "--EEE");
+    check_terms(plan, "b", "E---E");
+    check_terms(plan, "sum", "----E");
+    check_terms(plan, "fc", "EE--E");
+    check_terms(plan, "loss", "----E");
+    pp_plan_destroy(plan);
+
+    /* METHODS A.4: only what multiplies with the code is off. */
+    plan = block_plan("norm:4", 0);
+    check_terms(plan, "a", "A----"); /* the image in half precision */
+    check_terms(plan, "bn_a", "--AEA");
+    check_terms(plan, "b", "A---E");
+    check_terms(plan, "bn_b", "--AEA");
+    check_terms(plan, "sum", "----E");
+    check_terms(plan, "fc", "AE--E");
+    ck_assert_str_eq(
+        reads_of(plan, "bn_a"),
+        "lossy x-hat of bn_a x-hat, statistics of bn_a statistics, mask of bn_a x-hat");
+    ck_assert_str_eq(reads_of(plan, "b"), "lossy value of bn_a x-hat");
+    pp_plan_destroy(plan);
+
+    /* B.3: pooled inputs touch weight gradients alone. */
+    plan = block_plan("avgpool:2", 0);
+    check_terms(plan, "a", "E----"); /* the policy keeps the network's input as it is */
+    check_terms(plan, "bn_a", "--EEE");
+    check_terms(plan, "b", "A---E");
+    check_terms(plan, "fc", "EE--E");
+    pp_plan_destroy(plan);
+}
+END_TEST
+
+/* What layers keep, each where it is first needed, adds up to what the summary says. */
+START_TEST(layers_add_up) {
+    static const char *const codecs[] = {"raw", "norm:4", "avgpool:2"};
+    static const char *const models[] = {"lenet", "resnet20", "resnet18-cifar"};
+    for (size_t m = 0; m < sizeof models / sizeof models[0]; m++)
+        for (size_t c = 0; c < sizeof codecs / sizeof codecs[0]; c++) {
+            pp_plan *plan = plan_and_drop(graph_of_model(models[m]),
+                                          &(pp_plan_options){.batch = 8, .codec = codecs[c]});
+            const pp_plan_summary summary = summary_of(plan);
+            size_t framework_bytes = 0, elems = 0, row_reads[4096] = {0};
+            for (size_t i = 0; i < pp_plan_layer_count(plan); i++) {
+                pp_plan_layer layer;
+                pp_plan_read_layer(plan, i, &layer);
+                framework_bytes += layer.framework_bytes;
+                elems += layer.parameter_elems;
+                for (size_t r = 0; r < layer.read_count; r++) row_reads[layer.reads[r].row]++;
+            }
+            ck_assert_uint_eq(framework_bytes, summary.saved_raw_bytes);
+            ck_assert_uint_eq(elems, summary.parameter_elems);
+            /* Whatever is kept is read, and only that. */
+            for (size_t i = 0; i < pp_plan_row_count(plan); i++) {
+                pp_plan_row row;
+                pp_plan_read_row(plan, i, &row);
+                ck_assert_msg((row.kind[0] != 0) == (row_reads[i] != 0), "%s %s: %s", models[m],
+                              codecs[c], row.name);
+            }
+            pp_plan_destroy(plan);
+        }
+}
+END_TEST
+
+START_TEST(inference_keeps_nothing) {
+    pp_plan *plan = plan_and_drop(graph_of_model("resnet20"),
+                                  &(pp_plan_options){.batch = 8, .inference = true});
+    for (size_t i = 0; i < pp_plan_layer_count(plan); i++) {
+        pp_plan_layer layer;
+        pp_plan_read_layer(plan, i, &layer);
+        ck_assert_uint_eq(layer.framework_bytes, 0);
+        ck_assert_uint_eq(layer.read_count, 0);
+        check_terms(plan, layer.name, "-----");
+    }
+    pp_plan_destroy(plan);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("plan/describe");
     TCase *cases = tcase_create("describe");
@@ -158,6 +277,9 @@ int main(void) {
     tcase_add_test(cases, counts_updates_and_clipping);
     tcase_add_test(cases, counts_no_products_with_padding);
     tcase_add_test(cases, describes_every_network);
+    tcase_add_test(cases, says_which_gradients_are_exact);
+    tcase_add_test(cases, layers_add_up);
+    tcase_add_test(cases, inference_keeps_nothing);
     suite_add_tcase(suite, cases);
     return test_run(suite);
 }

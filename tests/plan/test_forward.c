@@ -177,7 +177,7 @@ START_TEST(batchnorm_and_relu_become_one) {
     ck_assert(has_step(plan, "bn forward") && has_step(plan, "relu forward"));
     ck_assert_str_eq(row_of(plan, "bn x-hat").views, "x-hat");
     row = row_of(plan, "relu code");
-    ck_assert_str_eq(row.codec, "half");
+    ck_assert_str_eq(row.codec, "group:4");
     ck_assert_str_eq(row.views, "mask value");
     pp_plan_destroy(plan);
 }

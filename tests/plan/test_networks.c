@@ -34,6 +34,18 @@ START_TEST(every_network_with_every_codec) {
 }
 END_TEST
 
+/* As train plans them: images in bytes. */
+START_TEST(every_network_on_bytes) {
+    const char *model = pp_model_name((size_t)_i);
+    static const pp_pixels pixels;
+    pp_graph *graph = NULL;
+    TEST_OK(pp_model_build(test_engine(), model, &(pp_model_options){.pixels = &pixels}, &graph));
+    for (size_t c = 0; c < CODEC_COUNT; c++)
+        check_model(model, graph, &(pp_plan_options){.batch = 2, .codec = codecs[c]});
+    pp_graph_destroy(graph);
+}
+END_TEST
+
 START_TEST(there_are_so_many_networks) {
     ck_assert_ptr_nonnull(pp_model_name(MODEL_COUNT - 1));
     ck_assert_ptr_null(pp_model_name(MODEL_COUNT));
@@ -134,6 +146,7 @@ int main(void) {
     TCase *all = tcase_create("all");
     tcase_add_test(all, there_are_so_many_networks);
     tcase_add_loop_test(all, every_network_with_every_codec, 0, MODEL_COUNT);
+    tcase_add_loop_test(all, every_network_on_bytes, 0, MODEL_COUNT);
     tcase_add_loop_test(all, training_settings, 0, SETTING_COUNT);
     tcase_add_test(all, trainable_parameters);
     tcase_add_test(all, smaller_codes_mean_smaller_peaks);

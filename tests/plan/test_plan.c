@@ -7,6 +7,7 @@
 
 #include "plan/flow.h"
 #include "plan/plans.h"
+#include "plan/random_graphs.h"
 
 static pp_graph *chain(void) {
     pp_graph *g = graph_new();
@@ -64,6 +65,12 @@ static const golden_case golden_cases[] = {
     {"residual_norm4", residual, {.batch = 2, .codec = "norm:4"}},
     {"residual_half", residual, {.batch = 2, .codec = "half"}},
     {"residual_avgpool2", residual, {.batch = 2, .codec = "avgpool:2"}},
+    {"residual_bands",
+     residual,
+     {.batch = 4,
+      .codec = "norm:4",
+      .bands = &(const pp_band){"conv3", "add", 2},
+      .band_count = 1}},
     {"residual_inference", residual, {.batch = 2, .inference = true}},
     {"three_readers", three_readers, {.batch = 1}},
     {"pooled", pooled, {.batch = 3, .codec = "avgpool:2", .optimizer = {.momentum = 0.9f}}},
@@ -216,7 +223,8 @@ START_TEST(options_that_cannot_be_right_are_refused) {
     } cases[] = {
         {{.batch = 0}, "plan: a batch of 0 samples; at least 1 is expected"},
         {{.batch = 1, .codec = "zip"},
-         "codec 'zip' is unknown; there are raw, half, norm, avgpool, signmask, argmax"},
+         "codec 'zip' is unknown; there are raw, half, norm, group, avgpool, signmask, argmax, "
+         "bytes"},
         {{.batch = 1, .codec = ""}, "codec '' is unknown"},
         {{.batch = 1, .optimizer = {.nesterov = true}}, "Nesterov's form needs a momentum above 0"},
         {{.batch = 1, .optimizer = {.momentum = 1}}, "found 1, 0, 0, 0, 0, 0"},
@@ -335,46 +343,6 @@ START_TEST(offsets_fit_32_bits) {
     pp_graph_destroy(g);
 }
 END_TEST
-
-/* One random operator that keeps [4, 4, 8], on any earlier values. */
-static pp_value add_random_node(pp_graph *g, const char *name, const pp_value *values,
-                                size_t count) {
-    const pp_pool_params pool = {
-        .kernel_h = 3, .kernel_w = 3, .stride_h = 1, .stride_w = 1, .pad_h = 1, .pad_w = 1};
-    /* Mostly the newest value, so that graphs become deep. */
-    pp_value x = values[test_random_below(2) ? count - 1 : test_random_below((uint32_t)count)];
-    pp_value other = values[test_random_below((uint32_t)count)];
-    switch (test_random_below(12)) {
-        case 0:
-        case 1:
-        case 2: return add_conv(g, name, x, 8);
-        case 3:
-        case 4: return add_bn(g, name, x);
-        case 5:
-        case 6: return pp_graph_relu(g, name, x);
-        case 7:
-        case 8: return pp_graph_add(g, name, x, other);
-        case 9: return pp_graph_dropout(g, name, x, 0.5f);
-        case 10: return pp_graph_maxpool(g, name, x, &pool);
-        default: return pp_graph_shortcut(g, name, x, &(pp_shortcut_params){.out_channels = 8});
-    }
-}
-
-/* Values without a reader stay as they are: branches that the loss does not depend on. */
-static pp_graph *random_graph(void) {
-    enum { MOST = 24 };
-    pp_graph *g = graph_new();
-    pp_value values[MOST + 2] = {pp_graph_input(g, "image", 4, 4, 8)};
-    size_t count = 1, most = 2 + test_random_below(MOST - 2);
-    if (test_random_below(2)) values[count] = add_conv(g, "stem", values[0], 8), count++;
-    for (size_t i = 0; i < most; i++, count++) {
-        char name[32];
-        snprintf(name, sizeof name, "node%zu", i);
-        values[count] = add_random_node(g, name, values, count);
-    }
-    add_head(g, values[count - 1]);
-    return g;
-}
 
 START_TEST(random_graphs_compute_what_they_say) {
     static const char *const codecs[] = {"raw", "half", "norm:8", "norm:4", "avgpool:2"};

@@ -86,7 +86,7 @@ START_TEST(the_table) {
           {"bn2 x-hat", "norm:8 of normalised for x-hat mask value"},
           {"bn2 mask", "-"},
           {"image code", "half of input for value"},
-          {"add2 code", "half of activation for mask value"},
+          {"add2 code", "group:8 of activation for mask value"},
           {"add2 mask", "-"},
           {"add3 mask", "signmask of mask for mask"},
           {"gap code", "half of activation for value"},
@@ -97,7 +97,7 @@ START_TEST(the_table) {
           {"bn2 x-hat", "norm:4,clip=3 of normalised for x-hat mask value"},
           {"bn2 code", "-"},
           {"image code", "half of input for value"},
-          {"add2 code", "half of activation for mask value"},
+          {"add2 code", "group:4 of activation for mask value"},
           {"add2 mask", "-"},
           {"add3 mask", "signmask of mask for mask"},
           {"gap code", "half of activation for value"},
@@ -324,7 +324,7 @@ START_TEST(overrides_that_cannot_work_are_refused) {
     expect_failure("raw", "@index", "half", "'half' cannot store this kind");
     expect_failure("raw", "@normalised", "view", "'view' cannot store this kind");
     expect_failure("raw", "@input", "view", "'view' cannot store this kind");
-    expect_failure("raw", "bn1", "norm:9", "codec 'norm:9': expected norm:4 or norm:8");
+    expect_failure("raw", "bn1", "norm:9", "codec 'norm:9': expected norm:K with K = 1, 2,");
 }
 END_TEST
 
@@ -333,9 +333,10 @@ START_TEST(a_policy_stores_values) {
     static const char *const codecs[] = {"signmask", "argmax"};
     for (size_t i = 0; i < 2; i++) {
         pp_plan *plan = NULL;
-        TEST_FAILS(plan_try(g, &(pp_plan_options){.batch = 2, .codec = codecs[i]}, &plan),
-                   PP_ERROR_INVALID_ARGUMENT,
-                   "stores masks or indices only; a policy is raw, half, norm:K or avgpool:W");
+        TEST_FAILS(
+            plan_try(g, &(pp_plan_options){.batch = 2, .codec = codecs[i]}, &plan),
+            PP_ERROR_INVALID_ARGUMENT,
+            "stores masks, indices or images only; a policy is raw, half, norm:K, group:K or avgpool:W");
     }
     pp_graph_destroy(g);
 }
@@ -373,12 +374,12 @@ END_TEST
 START_TEST(codec_texts_that_make_no_sense_are_refused) {
     static const struct {
         const char *text, *part;
-    } cases[] = {{"norm", "codec 'norm': expected norm:4 or norm:8, with an optional clip"},
-                 {"norm:", "expected norm:4"},
-                 {"norm:3", "expected norm:4"},
-                 {"norm:44", "expected norm:4"},
-                 {"norm:4,", "expected norm:4"},
-                 {"norm:4,clip=", "expected norm:4"},
+    } cases[] = {{"norm", "codec 'norm': expected norm:K with K = 1, 2, 3, 4, 5, 6 or 8"},
+                 {"norm:", "expected norm:K"},
+                 {"norm:7", "expected norm:K"},
+                 {"norm:44", "expected norm:K"},
+                 {"norm:4,", "expected norm:K"},
+                 {"norm:4,clip=", "expected norm:K"},
                  {"norm:4,clip=1e-39", "clip from 0.01 to 100"},
                  {"norm:4,clip=0", "clip from 0.01 to 100"},
                  {"norm:4,clip=-3", "clip from 0.01 to 100"},
@@ -393,7 +394,7 @@ START_TEST(codec_texts_that_make_no_sense_are_refused) {
                  {"avgpool:99999999999999999999", "from 2 to 64"},
                  {"raw:1", "codec 'raw:1': raw takes no parameters"},
                  {"half:", "half takes no parameters"},
-                 {"Raw", "codec 'Raw' is unknown; there are raw, half, norm, avgpool,"},
+                 {"Raw", "codec 'Raw' is unknown; there are raw, half, norm, group,"},
                  {"view", "codec 'view' is unknown"},
                  {"blockmean:2", "codec 'blockmean:2' is unknown"},
                  {"ra", "codec 'ra' is unknown"},

@@ -1,6 +1,6 @@
 /* Reference of the update rules, PyTorch's formulas (torch.optim.SGD, Adam, AdamW,
  * clip_grad_norm_), one parameter of `count` elements at a time. Moments start at zero and are
- * updated in place. */
+ * updated in place. At the end the same with moments in 8 bits, to the bit. */
 #ifndef PP_REF_OPTIMIZER_REF_H
 #define PP_REF_OPTIMIZER_REF_H
 
@@ -33,5 +33,40 @@ double ref_sum_of_squares(size_t count, const double *dw);
 
 /* What clipping multiplies every gradient with: min(1, clip_norm / (norm + 1e-6)). */
 double ref_clip_factor(double norm, double clip_norm);
+
+/* The same rules in float32, one rounding per written operation, with moments in 8 bits:
+ *
+ *     | unit of each block: float32 | codes: a byte each, filled up with zeros to a multiple of 8 |
+ *
+ *     first moment   m = q * |q| * unit, q from -127 to 127;  unit = max |m| * (1 / 127^2)
+ *     second moment  v = q^4 * unit,     q from 0 to 255;     unit = max v * (1 / 255^4)
+ *
+ * with the maximum over a block of `block` elements, and unit = 0, every code 0, where that is
+ * below 2^-120. With t = min(|m| * (1 / unit), 127^2) or min(v * (1 / unit), 255^4), and p = 2 or
+ * 4, q is the largest whole number of q^p <= t, and 1 more where
+ * r * ((q + 1)^p - q^p) < t - q^p; a second moment above 0 has q of 1 at least.
+ *
+ * r = (bits + 0.5) / 2^16: element e of block b draws the 16 bits of the Philox block (seed, stream
+ * key << 32 | step; index) with index = (b * ceil(block / 64) + e / 64) * 8 + e % 8, of word
+ * e / 16 % 4 the low half for even e / 8. The weight follows the moments before they are rounded.
+ */
+typedef struct ref_coded {
+    size_t block; /* a multiple of 8 */
+    uint64_t seed;
+    uint32_t step, key;
+    float rate, clip, decay;
+    float momentum;
+    bool nesterov;
+    float beta1, beta2, epsilon, correction1, correction2; /* of update.cl's formulas */
+    bool decoupled;
+} ref_coded;
+
+size_t ref_coded_bytes(size_t block, size_t count);
+void ref_coded_sgd(const ref_coded *rule, size_t count, float *w, const float *dw, uint8_t *m);
+void ref_coded_adam(const ref_coded *rule, size_t count, float *w, const float *dw, uint8_t *m,
+                    uint8_t *v);
+/* What a moment stands for. */
+void ref_coded_decode(size_t block, size_t count, bool second, const uint8_t *moment,
+                      float *values);
 
 #endif

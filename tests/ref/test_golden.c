@@ -475,6 +475,7 @@ static const struct {
     {"optimizer/clip", check_clip},
     {"optimizer/clip_idle", check_clip},
     {"half/round", check_half},
+    {"norm/bits1", check_norm},
     {"norm/bits2", check_norm},
     {"norm/bits3", check_norm},
     {"norm/bits4", check_norm},

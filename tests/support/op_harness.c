@@ -136,6 +136,10 @@ static void place_staging(op_harness *h) {
     pp__op_binding *b = &h->b;
     uint32_t batch = b->q.inputs[0].n;
     b->scalars = op_harness_tensor(h, sizeof h->scalars);
+    for (size_t s = 0; s < h->save_count; s++) {
+        h->stored[s].scalars = b->scalars;
+        h->stored[s].number = b->node_number;
+    }
     h->scalars[PP__SCALAR_COUNT] = batch;
     float scale = 1.0f / (float)batch;
     memcpy(&h->scalars[PP__SCALAR_LOSS_SCALE], &scale, sizeof scale);

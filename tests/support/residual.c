@@ -10,6 +10,7 @@
 #include "ref/conv2d_ref.h"
 #include "ref/dense_ref.h"
 #include "ref/global_avgpool_ref.h"
+#include "ref/group_ref.h"
 #include "ref/half_ref.h"
 #include "ref/maxpool_ref.h"
 #include "ref/norm_ref.h"
@@ -44,9 +45,15 @@ static residual_codec read_policy(const char *policy) {
     if (!strcmp(policy, "half")) codec.half_xhat = codec.half_values = true;
     if (!strncmp(policy, "norm:", 5)) {
         codec.bits = (unsigned)(policy[5] - '0');
+        codec.lloyd = strstr(policy, ",lloyd") != NULL;
         codec.half_values = true;
+        /* Values that no code reproduces get as many bits, or the next number there is. */
+        codec.group_bits = codec.bits < 5 ? codec.bits : 8;
     }
     if (!strncmp(policy, "avgpool:", 8)) codec.block_side = (size_t)(policy[8] - '0');
+    const char *group = strstr(policy, "group:");
+    if (group) codec.group_bits = (unsigned)(group[6] - '0');
+    codec.groups_points = strstr(policy, "@activation=group:") != NULL;
     return codec;
 }
 
@@ -121,7 +128,10 @@ static void round_to_half(double *values, size_t count) {
 /* x-hat, and behind a ReLU the mask too, become what their code decodes to. */
 static void code_xhat(const residual *net, size_t count, double *xhat, size_t gamma, bool relu,
                       uint8_t *mask) {
-    const ref_norm norm = {net->codec.bits, ref_norm_clip(net->codec.bits), relu};
+    const ref_norm norm = {.bits = net->codec.bits,
+                           .clip = ref_norm_clip(net->codec.bits),
+                           .relu = relu,
+                           .lloyd = net->codec.lloyd};
     float narrow[LARGE], gammas[WIDTH], betas[WIDTH];
     uint8_t code[LARGE];
     if (net->codec.half_xhat) round_to_half(xhat, count);
@@ -137,18 +147,41 @@ static void code_xhat(const residual *net, size_t count, double *xhat, size_t ga
     if (relu) ref_norm_decode_mask(&norm, count / WIDTH, WIDTH, code, gammas, betas, mask);
 }
 
+/* The graph's numbers of the nodes whose values a group is drawn for. */
+enum { POOL_NODE = 4, FEATURES_NODE = 9 };
+
+/* Values become what group:K, with the seed of test_training, makes of them. */
+static void code_group(const residual *net, ref_shape shape, double *values, uint32_t node,
+                       size_t step) {
+    const ref_group group = {net->codec.group_bits, 256, false};
+    float narrow[SMALL];
+    uint8_t code[SMALL * sizeof(float)];
+    for (size_t i = 0; i < ref_elems(shape); i++) narrow[i] = (float)values[i];
+    ref_group_encode(&group, shape, narrow, &(ref_group_key){1, node, (uint32_t)step}, code);
+    ref_group_decode(&group, shape, code, narrow);
+    for (size_t i = 0; i < ref_elems(shape); i++) values[i] = (double)narrow[i];
+}
+
 /* Replaces what forward left by what backward may read. `input` is conv1's. */
-static void code_saved(residual *net, double *input) {
+static void code_saved(residual *net, double *input, size_t step) {
     code_xhat(net, LARGE, net->xhat1, BN1_GAMMA, true, net->mask1);
     code_xhat(net, SMALL, net->xhat2, BN2_GAMMA, false, NULL);
     if (net->codec.half_values) {
         round_to_half(input, INPUT);
-        round_to_half(net->pooled, SMALL);
-        round_to_half(net->features, BATCH * WIDTH);
+        if (!net->codec.group_bits) round_to_half(net->pooled, SMALL);
+        if (!net->codec.groups_points) round_to_half(net->features, BATCH * WIDTH);
+    }
+    if (net->codec.group_bits && !net->codec.block_side) {
+        code_group(net, small, net->pooled, POOL_NODE, step);
+        if (net->codec.groups_points)
+            code_group(net, (ref_shape){BATCH, 1, 1, WIDTH}, net->features, FEATURES_NODE, step);
     }
     if (net->codec.block_side) {
         double means[SMALL];
         ref_blockmean_encode(small, net->codec.block_side, net->pooled, means);
+        if (net->codec.group_bits)
+            code_group(net, ref_blockmean_shape(small, net->codec.block_side), means, POOL_NODE,
+                       step);
         ref_blockmean_decode(small, net->codec.block_side, means, net->pooled);
     }
 }
@@ -183,7 +216,7 @@ double residual_step(residual *net, size_t step) {
     memcpy(input, golden_values(g, "inputs", RESIDUAL_STEPS * INPUT) + step * INPUT, sizeof input);
     for (size_t i = 0; i < BATCH; i++) batch_labels[i] = (int32_t)labels[i];
     double loss = forward(net, input, batch_labels);
-    code_saved(net, input);
+    code_saved(net, input, step);
     backward(net, input);
     for (size_t i = 0; i < RESIDUAL_PARAMETERS; i++) {
         residual_parameter *p = &net->p[i];

@@ -13,10 +13,13 @@
  *     conv1's input       raw     half    half            raw
  *     bn1's x-hat         raw     half    K bits          raw
  *     relu1's mask        exact   exact   from the code   exact
- *     conv2's input       raw     half    half            block means
+ *     conv2's input       raw     half    group:K         block means
  *     bn2's x-hat         raw     half    K bits, no ReLU raw
  *     relu2's mask        exact   exact   exact           exact
  *     fc's input          raw     half    half            raw
+ *
+ * (group:8 with norm:5.) With @activation=group:K conv2's and fc's inputs are in that code, with
+ * avgpool:W+group:K the block means.
  */
 #ifndef PP_TEST_RESIDUAL_H
 #define PP_TEST_RESIDUAL_H
@@ -51,7 +54,10 @@ typedef struct residual_parameter {
 /* How a policy stores values. All zero: raw. */
 typedef struct residual_codec {
     unsigned bits; /* of x-hat */
+    bool lloyd;
     bool half_xhat, half_values;
+    unsigned group_bits; /* of activations, or of block means */
+    bool groups_points;  /* also of those of one pixel */
     size_t block_side;
 } residual_codec;
 
@@ -69,7 +75,8 @@ typedef struct residual {
 
 extern const char *const residual_statistics[RESIDUAL_STATISTICS]; /* their names */
 
-/* The golden's initial state. `policy`: raw, half, norm:4, norm:8 or avgpool:W with one digit. */
+/* The golden's initial state. `policy`: raw, half, norm:4, norm:8 or avgpool:W with one digit;
+ * " @activation=group:K" may follow, and "+group:K" behind avgpool:W. */
 void residual_start(residual *net, const golden *g, const char *policy);
 
 /* One step on the golden's batch of that number; the mean loss before the update. */
