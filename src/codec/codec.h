@@ -55,8 +55,8 @@ typedef struct pp__stored {
     bool relu; /* the value went through a ReLU: it has no negative elements */
     /* Random rounding draws from (the step's scalars, number, element); cl/rng.cl. */
     pp__ref scalars;
-    uint32_t number;
-    const pp_pixels *pixels; /* bytes: what they stand for; borrowed from the plan */
+    uint32_t number, first_image; /* images count from the value's first */
+    const pp_pixels *pixels;      /* bytes: what they stand for; borrowed from the plan */
 } pp__stored;
 
 struct pp__codec {

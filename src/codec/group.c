@@ -85,7 +85,8 @@ pp_status pp__group_encode(const pp__stored *stored, const pp__group_source *sou
     pp__launch_tensor(&l, stored->scalars, sizeof(uint32_t));
     pp__launch_tensor(&l, stored->code, 1);
     /* Images draw as if none lay before them. */
-    const uint32_t arguments[] = {stored->number, 0,      source->in_h, source->in_w,
+    const uint32_t first = stored->first_image * pp__divide_up(octets, group);
+    const uint32_t arguments[] = {stored->number, first,  source->in_h, source->in_w,
                                   shape.w,        octets, shape.n,      shape.c};
     for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++)
         pp__launch_u32(&l, arguments[i]);

@@ -27,6 +27,7 @@ static void bind_stored(const pp_session *session, const pp__plan_step *step,
     stored->code = image_ref(session, step, saved->buffer);
     stored->scalars = pp__session_ref(session, plan->scalars);
     stored->number = plan->nodes[saved->node].number;
+    stored->first_image = step->first_image;
     if (saved->subject != PP__SUBJECT_NORMALISED) return;
     const pp__plan_node *root = &plan->nodes[saved->node];
     for (size_t s = 0; s < root->save_count; s++)

@@ -46,7 +46,8 @@ typedef struct expansion {
     const pp__plan_run *run;
     template *templates;
     size_t count, capacity;
-    size_t first, end; /* the steps taken out */
+    size_t first, end;  /* the steps taken out */
+    uint32_t workspace; /* of all its steps; what lies there is nobody's between two of them */
 } expansion;
 
 static bool is_local(const expansion *e, uint32_t buffer) {
@@ -98,6 +99,7 @@ static void raise_level(leveling *l, size_t other) {
 
 static void level_use(void *user, uint32_t buffer, bool reads, bool writes) {
     leveling *l = user;
+    if (buffer == l->e->workspace) return;
     if (reads) {
         size_t writer = writer_before(l->e, l->t, buffer);
         if (writer != l->t) raise_level(l, writer);
@@ -169,7 +171,7 @@ typedef struct rereading {
 static void check_reread(void *user, uint32_t buffer, bool reads, bool writes) {
     (void)writes;
     rereading *r = user;
-    if (!reads || is_local(r->e, buffer)) return;
+    if (!reads || is_local(r->e, buffer) || buffer == r->e->workspace) return;
     for (size_t x = r->t + 1; x < r->e->count; x++)
         r->lost |= r->e->templates[x].level < r->pass && ask(r->e, x, buffer).writes;
 }
@@ -223,25 +225,38 @@ static pp_status emit_passes(expansion *e) {
     return PP_OK;
 }
 
-/* Scratch for a band, in the place of that for the batch. */
+static size_t workspace_bytes(const expansion *e, const pp__plan_step *step, pp__pass pass,
+                              uint32_t image_count) {
+    const pp__op *op = e->plan->nodes[step->node].op;
+    pp__op_query q;
+    pp__stored stored[PP__OP_SAVES];
+    if (!op->workspace) return 0;
+    pp__plan_query_band(e->plan, step->node, image_count, e->plan->profile, &q, stored);
+    return op->workspace(&q, pass);
+}
+
+/* Scratch for a band, in the place of that for the batch. It holds nothing from one step to the next,
+ * so that one buffer serves the whole run. */
 static pp_status fit_workspace(expansion *e, pp__plan_step *step, pp__pass pass,
                                uint32_t image_count) {
     pp_plan *plan = e->plan;
-    const pp__plan_node *node = &plan->nodes[step->node];
-    pp__op_query q;
-    pp__stored stored[PP__OP_SAVES];
-    if (!node->op->workspace) return PP_OK;
-    pp__plan_query_band(plan, step->node, image_count, plan->profile, &q, stored);
-    const size_t bytes = node->op->workspace(&q, pass);
-    if (!bytes) {
-        step->workspace = PP__NONE;
-        return PP_OK;
-    }
-    if (step->workspace == PP__NONE)
-        return pp__plan_add_buffer(plan, node->name, "workspace", PP_MEMORY_WORKSPACE, bytes, bytes,
-                                   &step->workspace);
-    plan->buffers[step->workspace].bytes = plan->buffers[step->workspace].raw_bytes = bytes;
+    const size_t bytes = workspace_bytes(e, step, pass, image_count);
+    step->workspace = PP__NONE;
+    if (!bytes) return PP_OK;
+    if (e->workspace == PP__NONE)
+        PP_TRY(pp__plan_add_buffer(plan, plan->nodes[e->run->first].name, "workspace",
+                                   PP_MEMORY_WORKSPACE, 0, 0, &e->workspace));
+    pp__plan_buffer *buffer = &plan->buffers[e->workspace];
+    if (buffer->bytes < bytes) buffer->bytes = buffer->raw_bytes = bytes;
+    step->workspace = e->workspace;
     return PP_OK;
+}
+
+/* What sums and totals leave for the steps behind them. */
+static pp_status add_sums(expansion *e, pp__plan_step *step) {
+    const size_t bytes = workspace_bytes(e, step, PP__PASS_BACKWARD, e->run->images);
+    return pp__plan_add_buffer(e->plan, e->plan->nodes[step->node].name, "sums",
+                               PP_MEMORY_WORKSPACE, bytes, bytes, &step->workspace);
 }
 
 static pp_status add_template(expansion *e, const pp__plan_step *from, pp__step_kind kind,
@@ -378,7 +393,7 @@ static pp_status add_backward(expansion *e, const pp__plan_step *from) {
             e->run->images);
     }
     pp__plan_step step = *from;
-    PP_TRY(fit_workspace(e, &step, PP__PASS_BACKWARD, e->run->images));
+    PP_TRY(add_sums(e, &step));
     step.divided = true;
     PP_TRY(add_template(e, &step, PP__STEP_BACKWARD_SUMS, "backward sums", &t));
     PP_TRY(add_template(e, &step, PP__STEP_BACKWARD_TOTALS, "backward totals", &t));
@@ -496,7 +511,7 @@ static pp_status replace_steps(expansion *e, pp__plan_step *old, size_t old_coun
 
 static pp_status expand(pp_plan *plan, const pp__plan_run *run, bool backward) {
     pp__plan_lives(plan);
-    expansion e = {.plan = plan, .run = run, .first = SIZE_MAX};
+    expansion e = {.plan = plan, .run = run, .first = SIZE_MAX, .workspace = PP__NONE};
     for (size_t s = 0; s < plan->step_count; s++) {
         if (!belongs(run, &plan->steps[s], backward)) continue;
         if (e.first == SIZE_MAX) e.first = s;

@@ -90,7 +90,8 @@ static pp_status resolve_mask(resolver *r, uint32_t node, uint32_t *record_out) 
     PP_TRY(choose(r, node, PP__SAVED_MASK, &choice));
     if (choice.view && offers(r->plan, r->roots[node], PP__VIEW_MASK)) {
         *record_out = r->roots[node];
-    } else if (choice.view && offers(r->plan, r->forms[node], PP__VIEW_MASK)) {
+    } else if (choice.view && !(r->plan->nodes[node].op->traits & PP__OP_NORMALISES) &&
+               offers(r->plan, r->forms[node], PP__VIEW_MASK)) {
         *record_out = r->forms[node];
     } else {
         PP_TRY(add_record(r->plan, node, PP__SAVED_MASK, PP__SUBJECT_ACTIVATION, &choice.coding,
