@@ -3,6 +3,7 @@
 
 memory.alignment_bytes = 128                         # of every offset; the device's own base alignment is folded in
 memory.max_allocation_bytes = 0                      # largest single buffer; 0: the device's own
+memory.total_bytes = 0                               # of all buffers together; 0: the device's own
 memory.max_chunks = 64                               # buffers of one plan
 
 launch.max_work_group_size = 0                       # 0: the device's own

@@ -272,9 +272,11 @@ int cli_setup_plan(cli_setup *setup, bool inference) {
                          pp__file_read(setup->engine, setup->settings->policy, &policy, &length));
         options.policy = policy;
     }
-    if (!code)
-        code =
-            cli_check(setup, pp_plan_create(setup->graph, setup->profile, &options, &setup->plan));
+    if (!code) {
+        pp_status status = pp_plan_create(setup->graph, setup->profile, &options, &setup->plan);
+        code = cli_check(setup, status);
+        if (status == PP_ERROR_OUT_OF_MEMORY) code = CLI_BAD_INPUT; /* nothing has run */
+    }
     pp__release(setup->engine, policy);
     if (!code) pp_plan_summarize(setup->plan, &setup->summary);
     return code || !setup->settings->save_policy ? code : save_policy(setup);

@@ -206,12 +206,14 @@ pp_status pp_profile_for_device(pp_device *device, const char *name_or_path,
     pp_profile *profile = *profile_out;
     size_t allocation =
         info->max_allocation_bytes > SIZE_MAX ? SIZE_MAX : (size_t)info->max_allocation_bytes;
+    size_t total = info->memory_bytes > SIZE_MAX ? SIZE_MAX : (size_t)info->memory_bytes;
     size_t local =
         info->local_memory_bytes > SIZE_MAX ? SIZE_MAX : (size_t)info->local_memory_bytes;
     pp_status status;
     PP_TRY_GOTO(status,
                 pp__profile_tighten(profile, "memory.max_allocation_bytes", allocation, false),
                 failed);
+    PP_TRY_GOTO(status, pp__profile_tighten(profile, "memory.total_bytes", total, false), failed);
     PP_TRY_GOTO(
         status,
         pp__profile_tighten(profile, "memory.alignment_bytes", info->base_alignment_bytes, true),

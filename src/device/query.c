@@ -154,6 +154,8 @@ static pp_status tighten(pp_engine *engine, pp_device_info *info) {
     PP_TRY(pp__limits_read(engine, pp__env("POCKETPROP_LIMITS"), &limits));
     if (limits.max_allocation_bytes && limits.max_allocation_bytes < info->max_allocation_bytes)
         info->max_allocation_bytes = limits.max_allocation_bytes;
+    if (limits.memory_bytes && limits.memory_bytes < info->memory_bytes)
+        info->memory_bytes = limits.memory_bytes;
     if (limits.local_memory_bytes && limits.local_memory_bytes < info->local_memory_bytes)
         info->local_memory_bytes = limits.local_memory_bytes;
     if (limits.work_group_size && limits.work_group_size < info->max_work_group_size)

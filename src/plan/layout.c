@@ -44,6 +44,12 @@ static pp_status run_planner(pp_plan *plan, const pp_profile *profile, pp__life 
         plan->buffers[i].chunk = lives[i].chunk;
         plan->buffers[i].offset_bytes = lives[i].offset_bytes;
     }
+    const size_t total = pp__profile_bytes(profile, "memory.total_bytes");
+    if (total && plan->layout.peak_bytes > total)
+        return pp__fail(plan->engine, PP_ERROR_OUT_OF_MEMORY,
+                        "plan: a step takes %zu bytes at its peak, the device has %zu; take a "
+                        "smaller batch, a codec or a budget",
+                        plan->layout.peak_bytes, total);
     return pp__profile_status(profile);
 }
 

@@ -8,7 +8,7 @@
 static pp_status fail(pp_engine *engine, const char *entry, size_t length) {
     return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
                     "POCKETPROP_LIMITS: \"%.*s\" is none of work_group=N, local_memory=BYTES, "
-                    "max_allocation=BYTES, alignment=BYTES (a power of two up to 1M), "
+                    "max_allocation=BYTES, memory=BYTES, alignment=BYTES (a power of two up to 1M), "
                     "no_half, no_images, distrust",
                     (int)(length < 200 ? length : 200), entry);
 }
@@ -23,6 +23,7 @@ static pp_status read_entry(pp_engine *engine, const char *entry, size_t length,
         {"work_group", &limits->work_group_size, NULL},
         {"local_memory", &limits->local_memory_bytes, NULL},
         {"max_allocation", &limits->max_allocation_bytes, NULL},
+        {"memory", &limits->memory_bytes, NULL},
         {"alignment", &limits->alignment_bytes, NULL},
         {"no_half", NULL, &limits->no_half},
         {"no_images", NULL, &limits->no_images},

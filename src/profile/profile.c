@@ -213,6 +213,7 @@ static pp_status apply_limits(pp_profile *profile) {
                                false));
     PP_TRY(pp__profile_tighten(profile, "memory.max_allocation_bytes", limits.max_allocation_bytes,
                                false));
+    PP_TRY(pp__profile_tighten(profile, "memory.total_bytes", limits.memory_bytes, false));
     return pp__profile_tighten(profile, "memory.alignment_bytes", limits.alignment_bytes, true);
 }
 
