@@ -47,28 +47,25 @@ runs() {
     for seed in $seeds; do run "$name" "$seed" "$@"; done
 }
 
-# The policy whose stored codes are the largest up to 1/share of what float32 would keep, found by halving the interval
-# of budgets.
+# The policy whose stored codes are the largest up to 1/share of what float32 would keep, among those of budgets
+# from the smallest on: more bands leave more room for codes, so the codes do not simply grow with the budget.
 budget_policy() {
-    share=$1 policy=$results/budget-$1.policy
+    share=$1 policy=$results/budget-$1.policy most=0
     [ -s "$policy" ] && return
     plan="$program plan --model resnet20 --batch $batch --json"
     $plan --codec raw >"$results/plan"
     target=$(($(member "$results/plan" saved_raw_bytes) / share))
-    low=1000000 high=$(member "$results/plan" peak_bytes)
-    for _ in 1 2 3 4 5 6 7 8 9 10; do
-        middle=$(((low + high) / 2))
-        if $plan --budget "$middle" --save-policy "$policy.try" >"$results/plan" 2>/dev/null; then
-            if [ "$(member "$results/plan" saved_stored_bytes)" -le "$target" ]; then
-                mv "$policy.try" "$policy"
-                low=$middle
-            else
-                high=$middle
-            fi
-        else
-            low=$middle
+    low=$($plan --budget 1 2>&1 | sed -n 's/.* takes \([0-9]*\)$/\1/p')
+    high=$(member "$results/plan" peak_bytes)
+    for i in $(seq 0 50); do
+        $plan --budget $((low + (high - low) * i / 100)) --save-policy "$policy.try" >"$results/plan"
+        saved=$(member "$results/plan" saved_stored_bytes)
+        if [ "$saved" -le "$target" ] && [ "$saved" -gt "$most" ]; then
+            most=$saved
+            mv "$policy.try" "$policy"
         fi
     done
+    rm -f "$policy.try" "$results/plan"
 }
 
 for name in raw norm:4 norm:2; do runs "$name" --codec "$name"; done
