@@ -28,11 +28,11 @@
  * are 1.6 % and more, so the nearest code would be the old one forever. A positive v takes no
  * code below 1: 0 would divide m by epsilon alone. Weights move along the moments before rounding.
  *
- * A work-item owns a block: one pass for its largest element, one that computes all again and
- * writes. Element i of octet o of a block draws half o % 2 (0: the low one) of word o / 2 % 4 of
- * the Philox block (seed, key << 32 | step, index), index = (b * ceil(UPDATE_MOMENT_OCTETS / 8) +
- * o / 8) * 8 + i, where b counts the parameter's blocks; both moments of Adam draw the same. Behind
- * rng.cl.
+ * A work-item owns whole blocks. It updates a block's weights, holds the new moments, and writes
+ * them when it knows the largest. Element i of octet o of a block draws the upper half of word
+ * o % 4 of the Philox block (seed, key << 32 | step, 8 * b + i), b counting the parameter's blocks,
+ * after o / 4 rounds of x -> x * UPDATE_FACTOR + UPDATE_ADDEND: Philox runs once for a block.
+ * Both moments of Adam draw the same. Behind rng.cl.
  */
 
 /* Neighbouring elements that one work-item updates. */
@@ -76,11 +76,14 @@
 #define ROW_KEY 8   /* what the codes of its moments draw by; 0: they are float32 */
 #define ROW_WORDS 9
 
-/* What one work-item does of a row. */
-#if UPDATE_BITS == 8
-#define PART (8 * UPDATE_MOMENT_OCTETS)
-#else
+/* What one work-item does of a row: whole blocks, where there are any. */
+#define BLOCK (8 * UPDATE_MOMENT_OCTETS)
+#if UPDATE_BITS != 8
 #define PART UPDATE_CHUNK
+#elif UPDATE_CHUNK > BLOCK
+#define PART (UPDATE_CHUNK / BLOCK * BLOCK)
+#else
+#define PART BLOCK
 #endif
 
 /* The last of `rows` rows whose `word` is at most `index`. No row is empty, so words rise. */
@@ -123,13 +126,13 @@ typedef struct {
     float rate, clip, decay, correction1, correction2;
 } update_part;
 
-static inline float8 sgd_gradient(const update_part *p, uint i, float8 w) {
-    return p->clip * load8(p->dw + i, p->end - i) + p->decay * w;
+static inline float8 sgd_gradient(const update_part *p, uint i, uint count, float8 w) {
+    return p->clip * load8(p->dw + i, count) + p->decay * w;
 }
 
 /* Adam's gradient; AdamW decays the weight itself. */
-static inline float8 adam_gradient(const update_part *p, uint i, float8 *w) {
-    float8 g = p->clip * load8(p->dw + i, p->end - i);
+static inline float8 adam_gradient(const update_part *p, uint i, uint count, float8 *w) {
+    float8 g = p->clip * load8(p->dw + i, count);
 #if UPDATE_DECOUPLED
     *w -= p->rate * p->decay * *w;
 #else
@@ -143,29 +146,31 @@ static inline float8 adam_step(const update_part *p, float8 m, float8 v) {
 }
 
 #if UPDATE_BITS == 8
+#define UPDATE_FACTOR 747796405u
+#define UPDATE_ADDEND 2891336453u
 #define TOP1 16129.0f      /* 127^2 */
 #define TOP2 4228250625.0f /* 255^4 */
 
-/* The blocks of a row's moment. */
+/* The blocks of a parameter's moment. */
 typedef struct {
-    __global float *unit;  /* this block's */
-    __global uchar *codes; /* the parameter's */
+    __global float *units;
+    __global uint *codes; /* two words for an octet: vectors of bytes are slow to load on CPUs */
 } update_moment;
 
-static inline update_moment moment_of(__global float *m, __global const uint *row, uint block) {
+static inline update_moment moment_of(__global float *m, __global const uint *row) {
     update_moment moment;
-    moment.unit = m + block;
-    moment.codes = (__global uchar *)(m + (row[ROW_ELEMS] + PART - 1) / PART);
+    moment.units = m;
+    moment.codes = (__global uint *)(m + (row[ROW_ELEMS] + BLOCK - 1) / BLOCK);
     return moment;
 }
 
-static inline float8 decode1(__global const uchar *codes, float unit) {
-    const float8 q = convert_float8(as_char8(vload8(0, codes)));
+static inline float8 decode1(__global const uint *codes, uint octet, float unit) {
+    const float8 q = convert_float8(as_char8(vload2(octet, codes)));
     return q * fabs(q) * unit;
 }
 
-static inline float8 decode2(__global const uchar *codes, float unit) {
-    float8 q = convert_float8(vload8(0, codes));
+static inline float8 decode2(__global const uint *codes, uint octet, float unit) {
+    float8 q = convert_float8(as_uchar8(vload2(octet, codes)));
     q *= q;
     return q * q * unit;
 }
@@ -193,101 +198,123 @@ static inline float8 in_units(float8 a, float inverse, float top) {
     return select((float8)(top), t, t < top);
 }
 
-static inline void encode1(float8 m, float inverse, float8 random, __global uchar *codes) {
+/* Codes are counted in float32: Oclgrind 21.10 adds the truth of a comparison to whole numbers
+ * wrongly. */
+static inline uint2 encode1(float8 m, float inverse, float8 random) {
     const float8 t = in_units(fabs(m), inverse, TOP1), c = floor(sqrt(t));
-    const int8 q = convert_int8(c) - (random * (c + c + 1.0f) < t - c * c);
-    vstore8(as_uchar8(convert_char8(select(q, -q, m < 0.0f))), 0, codes);
+    const float8 q = select(c, c + 1.0f, random * (c + c + 1.0f) < t - c * c);
+    return as_uint2(convert_char8(convert_int8(select(q, -q, m < 0.0f))));
 }
 
-static inline void encode2(float8 v, float inverse, float8 random, __global uchar *codes) {
+static inline uint2 encode2(float8 v, float inverse, float8 random) {
     const float8 t = in_units(v, inverse, TOP2), c = floor(sqrt(sqrt(t)));
     const float8 low = c * c, high = (c + 1.0f) * (c + 1.0f);
-    const int8 up = random * (high * high - low * low) < t - low * low;
-    vstore8(convert_uchar8(max(convert_int8(c) - up, -(t > 0.0f))), 0, codes);
+    const float8 q = select(c, c + 1.0f, random * (high * high - low * low) < t - low * low);
+    const float8 kept = select(fmax(q, (float8)(1.0f)), (float8)(0.0f), t == 0.0f);
+    return as_uint2(convert_uchar8(convert_int8(kept)));
 }
 
-/* The draws of eight octets, from octet `o` of a block on. */
-static inline void draw(__global const uint *scalars, uint key, uint block, uint o,
-                        uint8 words[4]) {
-    const ulong index = (ulong)block * ((UPDATE_MOMENT_OCTETS + 7) / 8) * 8 + o;
+/* What a block's first four octets draw. */
+static inline void draw(__global const uint *scalars, uint key, uint block, uint8 words[4]) {
     rng_blocks8(scalars[SCALAR_SEED_LOW], scalars[SCALAR_SEED_HIGH], scalars[SCALAR_STEP], key,
-                index, words);
+                (ulong)block * 8, words);
 }
 
-/* One octet's, in (0, 1). */
-static inline float8 random8(const uint8 words[4], uint o) {
-    const uint8 word = words[o / 2];
-    return (convert_float8(o % 2 ? word >> 16 : word & 0xFFFFu) + 0.5f) * 0x1p-16f;
+/* One octet's, in (0, 1); `word` goes on to what the fourth octet behind it draws. */
+static inline float8 draw_next(uint8 *word) {
+    const int8 upper = as_int8(*word >> 16);
+    *word = *word * UPDATE_FACTOR + UPDATE_ADDEND;
+    return (convert_float8(upper) + 0.5f) * 0x1p-16f;
 }
 
+/* One octet of weights, and its new moment. */
+static inline float8 sgd_octet(const update_part *p, uint i, uint count, float8 m) {
+    const float8 w = load8(p->w + i, count), g = sgd_gradient(p, i, count, w);
+    m = sgd_moment(m, g);
+    store8(w - p->rate * sgd_along(m, g), p->w + i, count);
+    return m;
+}
+
+/* Elements begin .. end - 1, which are a block. */
 static inline void sgd_block(const update_part *p, __global const uint *scalars, uint key,
-                             uint block, update_moment m) {
-    const float old = *m.unit;
-    float8 largest = (float8)(0.0f);
-    for (uint i = p->begin; i < p->end; i += 8) {
-        const float8 g = sgd_gradient(p, i, load8(p->w + i, p->end - i));
-        largest = larger(largest, fabs(sgd_moment(decode1(m.codes + i, old), g)));
+                             uint begin, uint end, update_moment m) {
+    const uint block = begin / BLOCK, first = begin / 8;
+    const float old = m.units[block];
+    float8 held[UPDATE_MOMENT_OCTETS], largest = (float8)(0.0f);
+    uint octets = 0;
+    for (uint i = begin; i < end; i += 8, octets++) {
+        const float8 before = decode1(m.codes, first + octets, old);
+        const float8 now =
+            i + 8 <= end ? sgd_octet(p, i, 8, before) : sgd_octet(p, i, end - i, before);
+        largest = larger(largest, fabs(now));
+        held[octets] = now;
     }
     const float unit = unit_of(largest, TOP1), inverse = inverse_of(unit);
-    for (uint run = p->begin; run < p->end; run += 64) {
-        uint8 words[4];
-        draw(scalars, key, block, (run - p->begin) / 8, words);
-        _Pragma("unroll") for (uint o = 0; o < 8; o++) {
-            const uint i = run + 8 * o;
-            if (i >= p->end) break;
-            const float8 w = load8(p->w + i, p->end - i), g = sgd_gradient(p, i, w);
-            const float8 mv = sgd_moment(decode1(m.codes + i, old), g);
-            encode1(mv, inverse, random8(words, o), m.codes + i);
-            store8(w - p->rate * sgd_along(mv, g), p->w + i, p->end - i);
+    uint8 words[4];
+    draw(scalars, key, block, words);
+    for (uint o = 0; o < octets; o += 4) {
+        _Pragma("unroll") for (uint k = 0; k < 4; k++) {
+            if (o + k >= octets) break;
+            const float8 random = draw_next(&words[k]);
+            vstore2(encode1(held[o + k], inverse, random), first + o + k, m.codes);
         }
     }
-    *m.unit = unit;
+    m.units[block] = unit;
+}
+
+static inline void adam_octet(const update_part *p, uint i, uint count, float8 *m, float8 *v) {
+    float8 w = load8(p->w + i, count);
+    const float8 g = adam_gradient(p, i, count, &w);
+    *m = adam_moment1(*m, g);
+    *v = adam_moment2(*v, g);
+    store8(w - adam_step(p, *m, *v), p->w + i, count);
 }
 
 static inline void adam_block(const update_part *p, __global const uint *scalars, uint key,
-                              uint block, update_moment m, update_moment v) {
-    const float old1 = *m.unit, old2 = *v.unit;
+                              uint begin, uint end, update_moment m, update_moment v) {
+    const uint block = begin / BLOCK, first = begin / 8;
+    const float old1 = m.units[block], old2 = v.units[block];
+    float8 held1[UPDATE_MOMENT_OCTETS], held2[UPDATE_MOMENT_OCTETS];
     float8 largest1 = (float8)(0.0f), largest2 = (float8)(0.0f);
-    for (uint i = p->begin; i < p->end; i += 8) {
-        float8 w = load8(p->w + i, p->end - i);
-        const float8 g = adam_gradient(p, i, &w);
-        largest1 = larger(largest1, fabs(adam_moment1(decode1(m.codes + i, old1), g)));
-        largest2 = larger(largest2, adam_moment2(decode2(v.codes + i, old2), g));
+    uint octets = 0;
+    for (uint i = begin; i < end; i += 8, octets++) {
+        float8 mv = decode1(m.codes, first + octets, old1);
+        float8 vv = decode2(v.codes, first + octets, old2);
+        if (i + 8 <= end)
+            adam_octet(p, i, 8, &mv, &vv);
+        else
+            adam_octet(p, i, end - i, &mv, &vv);
+        largest1 = larger(largest1, fabs(mv));
+        largest2 = larger(largest2, vv);
+        held1[octets] = mv;
+        held2[octets] = vv;
     }
     const float unit1 = unit_of(largest1, TOP1), unit2 = unit_of(largest2, TOP2);
     const float inverse1 = inverse_of(unit1), inverse2 = inverse_of(unit2);
-    for (uint run = p->begin; run < p->end; run += 64) {
-        uint8 words[4];
-        draw(scalars, key, block, (run - p->begin) / 8, words);
-        _Pragma("unroll") for (uint o = 0; o < 8; o++) {
-            const uint i = run + 8 * o;
-            if (i >= p->end) break;
-            float8 w = load8(p->w + i, p->end - i);
-            const float8 g = adam_gradient(p, i, &w);
-            const float8 mv = adam_moment1(decode1(m.codes + i, old1), g);
-            const float8 vv = adam_moment2(decode2(v.codes + i, old2), g);
-            const float8 random = random8(words, o);
-            encode1(mv, inverse1, random, m.codes + i);
-            encode2(vv, inverse2, random, v.codes + i);
-            store8(w - adam_step(p, mv, vv), p->w + i, p->end - i);
+    uint8 words[4];
+    draw(scalars, key, block, words);
+    for (uint o = 0; o < octets; o += 4) {
+        _Pragma("unroll") for (uint k = 0; k < 4; k++) {
+            if (o + k >= octets) break;
+            const float8 random = draw_next(&words[k]);
+            vstore2(encode1(held1[o + k], inverse1, random), first + o + k, m.codes);
+            vstore2(encode2(held2[o + k], inverse2, random), first + o + k, v.codes);
         }
     }
-    *m.unit = unit1;
-    *v.unit = unit2;
+    m.units[block] = unit1;
+    v.units[block] = unit2;
 }
 #endif
 
 /* The part of a work-item, and its row. */
 static inline update_part part_of(__global const uint *table, uint rows,
                                   __global const uint *scalars, __global const float *dw,
-                                  __global float *w, __global const uint **row_out,
-                                  uint *part_out) {
+                                  __global float *w, __global const uint **row_out) {
     const uint chunk = (uint)get_global_id(0) + table[ROW_CHUNK];
     __global const uint *row = find_row(table, rows, ROW_CHUNK, chunk);
     update_part p;
     *row_out = row;
-    *part_out = chunk - row[ROW_CHUNK];
-    p.begin = *part_out * PART;
+    p.begin = (chunk - row[ROW_CHUNK]) * PART;
     p.end = min(row[ROW_ELEMS], p.begin + PART);
     p.dw = dw + row[ROW_GRADIENT];
     p.w = w + row[ROW_VALUE];
@@ -311,19 +338,20 @@ __kernel void update_sgd(__global const uint *restrict table, uint table_offset,
     TENSOR(w);
     TENSOR(m);
     __global const uint *row;
-    uint part;
-    const update_part p = part_of(table, rows, scalars, dw, w, &row, &part);
+    const update_part p = part_of(table, rows, scalars, dw, w, &row);
     m += row[ROW_MOMENT1];
 #if UPDATE_BITS == 8
     if (row[ROW_KEY]) {
-        sgd_block(&p, scalars, row[ROW_KEY], part, moment_of(m, row, part));
+        const update_moment moment = moment_of(m, row);
+        for (uint i = p.begin; i < p.end; i += BLOCK)
+            sgd_block(&p, scalars, row[ROW_KEY], i, min(i + BLOCK, p.end), moment);
         return;
     }
 #endif
     for (uint i = p.begin; i < p.end; i += 8) {
         const uint count = min(8u, p.end - i);
         const float8 wv = load8(p.w + i, count);
-        float8 g = sgd_gradient(&p, i, wv);
+        float8 g = sgd_gradient(&p, i, count, wv);
 #if UPDATE_HAS_MOMENT
         const float8 mv = sgd_moment(load8(m + i, count), g);
         store8(mv, m + i, count);
@@ -347,21 +375,21 @@ __kernel void update_adam(__global const uint *restrict table, uint table_offset
     TENSOR(m);
     TENSOR(v);
     __global const uint *row;
-    uint part;
-    const update_part p = part_of(table, rows, scalars, dw, w, &row, &part);
+    const update_part p = part_of(table, rows, scalars, dw, w, &row);
     m += row[ROW_MOMENT1];
     v += row[ROW_MOMENT2];
 #if UPDATE_BITS == 8
     if (row[ROW_KEY]) {
-        adam_block(&p, scalars, row[ROW_KEY], part, moment_of(m, row, part),
-                   moment_of(v, row, part));
+        const update_moment first = moment_of(m, row), second = moment_of(v, row);
+        for (uint i = p.begin; i < p.end; i += BLOCK)
+            adam_block(&p, scalars, row[ROW_KEY], i, min(i + BLOCK, p.end), first, second);
         return;
     }
 #endif
     for (uint i = p.begin; i < p.end; i += 8) {
         const uint count = min(8u, p.end - i);
         float8 wv = load8(p.w + i, count);
-        const float8 g = adam_gradient(&p, i, &wv);
+        const float8 g = adam_gradient(&p, i, count, &wv);
         const float8 mv = adam_moment1(load8(m + i, count), g);
         const float8 vv = adam_moment2(load8(v + i, count), g);
         store8(mv, m + i, count);

@@ -6,8 +6,9 @@
  *
  * One implicit GEMM serves forward and data gradient: a work-item owns a block of CONV2D_VECTORS *
  * CONV2D_VECTOR output channels and a run of tiles, CONV2D_TILE neighbouring pixels of a row each,
- * and walks over window and input channels, tile by tile. Row a of a phase meets window rows tap, tap + tap_step, ..., of which
- * the i-th reads input row a*scale + base + i*step, and writes row a*out_scale + phase:
+ * and walks over window and input channels, tile by tile. Row a of a phase meets window rows tap,
+ * tap + tap_step, ..., of which the i-th reads input row a*scale + base + i*step, and writes row
+ * a*out_scale + phase:
  *
  *                          scale   base                 step       tap, tap_step  out_scale
  *   forward                stride  -pad                 dilation   0, 1           1
@@ -15,9 +16,11 @@
  *   data, other strides    1       (phase + pad - tap*dilation) / stride          stride
  *                                    the taps for which stride divides it
  *
- * With `adds`, results are added to what the output holds. With `wants_moments`, forward also writes what a batch-norm behind it needs, while the values are
- * at hand: partial [splits][count, mean, sum of squared deviations][k], a split being the tiles of
- * one work-item.
+ * conv2d_point does the same for 1x1 windows with strides.
+ *
+ * With `adds`, results are added to what the output holds. With `wants_moments`, forward also
+ * writes what a batch-norm behind it needs, while the values are at hand: partial
+ * [splits][count, mean, sum of squared deviations][k], a split being the tiles of one work-item.
  *
  * Weights may be packed for it by conv2d_pack_weight, [block][r, s][c][channel of the block]: a
  * work-item then reads them as one stream. The data gradient always reads packed ones, with input
@@ -28,8 +31,8 @@
  * order. cl/op/conv2d_weight.cl has the same for devices with caches and few work-items.
  */
 
-/* Which kernels to build: 0 all, 1 gather, 2 weight gradient, 3 the small ones. Drivers optimise
- * whole programs, so a launch asks for its part alone. */
+/* Which kernels to build: 0 all, 1 gather, 2 weight gradient, 3 the small ones, 4 point. Drivers
+ * optimise whole programs, so a launch asks for its part alone. */
 #ifndef CONV2D_PART
 #define CONV2D_PART 0
 #endif
@@ -57,6 +60,10 @@
 /* scale_w, known beforehand: dividing by it would cost more than a short window's sums. */
 #ifndef CONV2D_SCALE
 #define CONV2D_SCALE 1
+#endif
+/* Bytes of conv2d_point's scratch, a multiple of 64. */
+#ifndef CONV2D_SCRATCH_BYTES
+#define CONV2D_SCRATCH_BYTES 16384
 #endif
 /* Input channels of a weight-gradient work-item; divides the channels of a group. */
 #ifndef CONV2D_BLOCK
@@ -118,7 +125,7 @@ static inline vec load_lanes(__global const float *p, int skip) {
     return LOAD_FULL(p);
 }
 
-#if CONV2D_PART == 0 || CONV2D_PART == 1
+#if CONV2D_PART == 0 || CONV2D_PART == 1 || CONV2D_PART == 4
 /* Weights of the next input channel in `wv`, for all channels of the block. */
 #define LOAD_WEIGHTS(c)                                                \
     _Pragma("unroll") for (int v = 0; v < CONV2D_VECTORS; v++) wv[v] = \
@@ -164,6 +171,18 @@ static inline void add_moments(moments *m, vec (*acc)[CONV2D_VECTORS], int live)
     m->count = all;
 }
 
+static inline void store_moments(const moments *m, __global float *partial, int k_total, int skip) {
+    for (int v = 0; v < CONV2D_VECTORS; v++, partial += CONV2D_VECTOR) {
+        const int skip_v = skip - v * CONV2D_VECTOR;
+        store_lanes((vec)(m->count), partial, skip_v);
+        store_lanes(m->mean[v], partial + k_total, skip_v);
+        store_lanes(m->squares[v], partial + 2 * k_total, skip_v);
+    }
+}
+
+#endif
+
+#if CONV2D_PART == 0 || CONV2D_PART == 1
 __kernel void conv2d_gather(
     __global const float *restrict x, uint x_offset, __global const float *restrict w,
     uint w_offset, __global const float *restrict b, uint b_offset, __global float *restrict y,
@@ -268,20 +287,113 @@ __kernel void conv2d_gather(
         if (wants_moments) add_moments(&m, acc, live);
     }
     if (!wants_moments) return;
-    partial += (size_t)3 * (n * ((places + run - 1) / run) + part) * k_total + k0;
-    for (int v = 0; v < CONV2D_VECTORS; v++, partial += CONV2D_VECTOR) {
-        const int skip_v = skip - v * CONV2D_VECTOR;
-        store_lanes((vec)(m.count), partial, skip_v);
-        store_lanes(m.mean[v], partial + k_total, skip_v);
-        store_lanes(m.squares[v], partial + 2 * k_total, skip_v);
+    const size_t split = n * ((places + run - 1) / run) + part;
+    store_moments(&m, partial + 3 * split * k_total + k0, k_total, skip);
+}
+#endif
+
+#if CONV2D_PART == 0 || CONV2D_PART == 4
+/* A 1x1 window without padding, one group, weights packed. A work-item owns `band` of the places
+ * [batch][rows][columns] in all output channels: it copies their inputs into its scratch, side by
+ * side, so that each is fetched once. Place (i, j) reads pixel (i * read_h, j * read_w) and writes
+ * pixel (i * write_h, j * write_w); the pixels behind that one, up to the next place's, become
+ * zeros unless `adds`. Moments as conv2d_gather's, a split being a band. */
+__kernel void conv2d_point(__global const float *restrict x, uint x_offset,
+                           __global const float *restrict w, uint w_offset,
+                           __global const float *restrict b, uint b_offset,
+                           __global float *restrict y, uint y_offset,
+                           __global float *restrict partial, uint partial_offset, int in_h,
+                           int in_w, int in_c, int out_h, int out_w, int k_total, int read_h,
+                           int read_w, int write_h, int write_w, int rows, int columns, int batch,
+                           int band, int adds, int wants_moments) {
+    float scratch[CONV2D_SCRATCH_BYTES / sizeof(float)] __attribute__((aligned(64)));
+    const int part = (int)get_global_id(0), places = batch * rows * columns;
+    const int first = part * band, count = min(band, places - first);
+    if (count <= 0) return;
+    TENSOR(x);
+    TENSOR(w);
+    TENSOR(b);
+    TENSOR(y);
+    TENSOR(partial);
+    const int tiles = (count + CONV2D_TILE - 1) / CONV2D_TILE;
+    for (int i = 0; i < tiles * CONV2D_TILE; i++) {
+        const int place = first + i, row = place / columns, n = row / rows;
+        const int h = row % rows, column = place % columns;
+        float *to = scratch + i * in_c;
+        if (i >= count) {
+            for (int c = 0; c < in_c; c++) to[c] = 0.0f;
+            continue;
+        }
+        __global const float *from =
+            x + (((size_t)n * in_h + h * read_h) * in_w + column * read_w) * in_c;
+        for (int c = 0; c < in_c; c++) to[c] = from[c];
+        if (adds) continue;
+        const int end_h = min(out_h, (h + 1) * write_h), end_w = min(out_w, (column + 1) * write_w);
+        for (int oh = h * write_h; oh < end_h; oh++) {
+            const int ow = column * write_w + (oh == h * write_h);
+            __global float *zero = y + (((size_t)n * out_h + oh) * out_w + ow) * k_total;
+            for (int k = 0; k < (end_w - ow) * k_total; k++) zero[k] = 0.0f;
+        }
+    }
+    const int blocks = (k_total + BLOCK_K - 1) / BLOCK_K, x_step = in_c;
+    const size_t w_step = BLOCK_K;
+    for (int kb = 0; kb < blocks; kb++) {
+        const int k0 = first_channel(kb, BLOCK_K, k_total), skip = kb * BLOCK_K - k0;
+        __global const float *wp = w + (size_t)kb * in_c * BLOCK_K;
+        moments m;
+        m.count = 0.0f;
+        for (int v = 0; v < CONV2D_VECTORS; v++) m.mean[v] = m.squares[v] = (vec)(0.0f);
+        for (int i0 = 0; i0 < count; i0 += CONV2D_TILE) {
+            const float *xp = scratch + i0 * in_c;
+            const int live = min(CONV2D_TILE, count - i0);
+            vec acc[CONV2D_TILE][CONV2D_VECTORS];
+            _Pragma("unroll") for (int i = 0; i < CONV2D_TILE; i++)
+                _Pragma("unroll") for (int v = 0; v < CONV2D_VECTORS; v++) acc[i][v] = (vec)(0.0f);
+            ACCUMULATE(0, CONV2D_TILE, in_c)
+#if CONV2D_BIAS
+            _Pragma("unroll") for (int v = 0; v < CONV2D_VECTORS; v++) {
+                const vec bias = LOAD_FULL(b + k0 + v * CONV2D_VECTOR);
+                _Pragma("unroll") for (int i = 0; i < CONV2D_TILE; i++) acc[i][v] += bias;
+            }
+#endif
+            _Pragma("unroll") for (int i = 0; i < CONV2D_TILE; i++) {
+                if (i < live) {
+                    const int place = first + i0 + i, row = place / columns;
+                    const size_t line = (size_t)(row / rows) * out_h + row % rows * write_h;
+                    __global float *yp =
+                        y + (line * out_w + place % columns * write_w) * k_total + k0;
+                    _Pragma("unroll") for (int v = 0; v < CONV2D_VECTORS; v++) {
+                        __global float *p = yp + v * CONV2D_VECTOR;
+                        const int skip_v = skip - v * CONV2D_VECTOR;
+                        if (adds) acc[i][v] += load_lanes(p, skip_v);
+                        store_lanes(acc[i][v], p, skip_v);
+                    }
+                }
+            }
+            if (wants_moments) add_moments(&m, acc, live);
+        }
+        if (wants_moments)
+            store_moments(&m, partial + (size_t)3 * part * k_total + k0, k_total, skip);
     }
 }
 #endif
 
 #if CONV2D_PART == 0 || CONV2D_PART == 3
+/* t[i][j] = w[j][i] for four by four elements; rows lie t_step and w_step apart. */
+static inline void transpose4(__global float *t, size_t t_step, __global const float *w,
+                              size_t w_step) {
+    const float4 a = vload4(0, w), b = vload4(0, w + w_step), c = vload4(0, w + 2 * w_step),
+                 d = vload4(0, w + 3 * w_step);
+    vstore4((float4)(a.s0, b.s0, c.s0, d.s0), 0, t);
+    vstore4((float4)(a.s1, b.s1, c.s1, d.s1), 0, t + t_step);
+    vstore4((float4)(a.s2, b.s2, c.s2, d.s2), 0, t + 2 * t_step);
+    vstore4((float4)(a.s3, b.s3, c.s3, d.s3), 0, t + 3 * t_step);
+}
+
 /* Packs weights [r, s, c/groups, k] for conv2d_gather: t [block][tap][c][block_k]. With `exchange`,
  * for the data gradient: blocks are of input channels, and t is [block][tap][k][block_k]; with
- * `turn`, taps stand in reverse order. A work-item owns one block's tap. */
+ * `turn`, taps stand in reverse order. A work-item owns one block's tap, or, without `exchange`, as
+ * large a share of a tap's input channels in all blocks of a group. */
 __kernel void conv2d_pack_weight(__global const float *restrict w, uint w_offset,
                                  __global float *restrict t, uint t_offset, int window, int in_c,
                                  int k_total, int groups, int exchange, int turn, int block_k) {
@@ -294,17 +406,29 @@ __kernel void conv2d_pack_weight(__global const float *restrict w, uint w_offset
     TENSOR(t);
     const int group = block / blocks, first = first_channel(block % blocks, block_k, wide);
     w += (size_t)(turn ? window - 1 - tap : tap) * group_c * k_total + group * group_k;
-    t += ((size_t)block * window + tap) * deep * block_k;
+    t += ((size_t)(exchange ? block : group * blocks) * window + tap) * deep * block_k;
     if (exchange) {
+        /* Row by row of t would read whole cache lines for one element of each. */
         w += (size_t)first * k_total;
-        for (int i = 0; i < deep; i++)
+        const int whole = block_k % 4 ? 0 : deep / 4 * 4;
+        for (int i0 = 0; i0 < whole; i0 += 16)
+            for (int j = 0; j < block_k; j += 4)
+                for (int i = i0; i < min(whole, i0 + 16); i += 4)
+                    transpose4(t + (size_t)i * block_k + j, block_k, w + (size_t)j * k_total + i,
+                               k_total);
+        for (int i = whole; i < deep; i++)
             for (int j = 0; j < block_k; j++)
                 t[(size_t)i * block_k + j] = w[(size_t)j * k_total + i];
     } else {
-        w += first;
-        for (int i = 0; i < deep; i++)
-            for (int j = 0; j < block_k; j++)
-                t[(size_t)i * block_k + j] = w[(size_t)i * k_total + j];
+        /* Rows of w as a whole: they are read as one stream. */
+        const int from = block % blocks * deep / blocks, to = (block % blocks + 1) * deep / blocks;
+        for (int i = from; i < to; i++)
+            for (int b = 0; b < blocks; b++) {
+                __global float *line = t + ((size_t)b * window * deep + i) * block_k;
+                __global const float *row =
+                    w + (size_t)i * k_total + first_channel(b, block_k, wide);
+                for (int j = 0; j < block_k; j++) line[j] = row[j];
+            }
     }
 }
 #endif

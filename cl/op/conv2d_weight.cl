@@ -118,6 +118,13 @@ static inline void copy_lines(float *to, const weight_cut *g, const weight_band 
 }
 #endif
 
+/* Zeros for the block's channels of columns from..to-1. */
+static inline void clear_columns(float *line, const weight_cut *g, int from, int to) {
+    for (int j = from; j < to; j++)
+        for (int o = 0; o < g->block_c; o += 8)
+            store_line(line + j * g->block_c + o, (float8)(0.0f), min(8, g->block_c - o));
+}
+
 /* Copies rows x columns of x for the block's channels c0.., from row `top` and column `left` on;
  * outside of x lie zeros. */
 static inline void copy_x(float *to_x, const weight_cut *g, const weight_band *band,
@@ -129,23 +136,38 @@ static inline void copy_x(float *to_x, const weight_cut *g, const weight_band *b
     const int to = left >= g->in_w ? 0 : min(columns, (g->in_w - 1 - left) / g->copy_w + 1);
     for (int i = 0; i < band->images * rows; i++) {
         const int image = i / rows, row = i % rows, ih = top + row * g->copy_h;
-        for (int o = 0; o < g->block_c; o += 8) {
+        float *line = to_x + (image * g->x_rows + row) * g->x_columns * g->block_c;
+        if (ih < 0 || ih >= g->in_h || from >= to) {
+            clear_columns(line, g, 0, columns);
+            continue;
+        }
+        clear_columns(line, g, 0, from);
+        clear_columns(line, g, to, columns);
+        line += from * g->block_c;
+        const size_t first =
+            ((size_t)(band->n + image) * g->in_h + ih) * g->in_w + left + from * g->copy_w;
+#ifdef STORED_DENSE
+        /* A pixel's whole octets follow each other. */
+        if (g->block_c % 8 == 0 && c0 + g->block_c <= g->in_c) {
+            size_t elem = first * g->in_c + c0;
+            for (int j = from; j < to; j++, elem += (size_t)g->copy_w * g->in_c)
+                for (int o = 0; o < g->block_c; o += 8, line += 8)
+                    vstore8(codec_dense8(code, elem + o), 0, line);
+            continue;
+        }
+#endif
+        for (int o = 0; o < g->block_c && c0 + o < g->in_c; o += 8) {
             const int lanes = min(8, g->block_c - o);
-            float *line = to_x + (image * g->x_rows + row) * g->x_columns * g->block_c + o;
-            const bool live = ih >= 0 && ih < g->in_h && from < to && c0 + o < g->in_c;
-            for (int j = 0; j < (live ? from : columns); j++)
-                store_line(line + j * g->block_c, (float8)(0.0f), lanes);
-            if (!live) continue;
             const stored_channels k =
                 stored_channels8(statistics, gamma, beta, (uint)(c0 + o), (uint)g->in_c);
-            size_t pixel =
-                ((size_t)(band->n + image) * g->in_h + ih) * g->in_w + left + from * g->copy_w;
-            for (int j = from; j < to; j++, pixel += g->copy_w)
-                store_line(line + j * g->block_c,
-                           stored_value8(code, pixel, (uint)(c0 + o), (uint)g->in_c, &k), lanes);
-            for (int j = to; j < columns; j++)
-                store_line(line + j * g->block_c, (float8)(0.0f), lanes);
+            float *octet = line + o;
+            size_t pixel = first;
+            for (int j = from; j < to; j++, octet += g->block_c, pixel += g->copy_w)
+                store_line(octet, stored_value8(code, pixel, (uint)(c0 + o), (uint)g->in_c, &k),
+                           lanes);
         }
+        for (int o = g->in_c - c0; o < g->block_c; o++) /* behind x's last channel */
+            for (int j = from; j < to; j++) line[(j - from) * g->block_c + o] = 0.0f;
     }
 }
 
@@ -207,11 +229,20 @@ static inline void add_band(float *sums, const float *x, const float *dy, const 
     _Pragma("unroll") for (int i = 0; i < ROWS; i++)
         _Pragma("unroll") for (int v = 0; v < VECTORS; v++) acc[i][v] =
             LOAD(sums + i * g->block_k + v * VECTOR);
-    for (int image = 0; image < band->images; image++) {
-        for (int row = 0; row < band->rows; row++) {
-            const float *xp = x + image * g->x_rows * g->x_columns * g->block_c + row * x_row;
-            const float *gp = dy + image * g->dy_rows * g->dy_columns * g->block_k + row * dy_row;
-            for (int column = 0; column < band->columns; column++, xp += x_step, gp += dy_step) {
+    const int x_image = g->x_rows * g->x_columns * g->block_c,
+              dy_image = g->dy_rows * g->dy_columns * g->block_k;
+    /* Rows that follow each other in both copies are one long row, and so are images. */
+    int images = band->images, rows = band->rows, columns = band->columns;
+    if (x_row == columns * x_step && dy_row == columns * dy_step) {
+        columns *= rows, rows = 1;
+        if (x_image == columns * x_step && dy_image == columns * dy_step)
+            columns *= images, images = 1;
+    }
+    for (int image = 0; image < images; image++) {
+        for (int row = 0; row < rows; row++) {
+            const float *xp = x + image * x_image + row * x_row;
+            const float *gp = dy + image * dy_image + row * dy_row;
+            for (int column = 0; column < columns; column++, xp += x_step, gp += dy_step) {
                 vec gv[VECTORS];
                 _Pragma("unroll") for (int v = 0; v < VECTORS; v++) gv[v] = LOAD(gp + v * VECTOR);
                 _Pragma("unroll") for (int i = 0; i < ROWS; i++) {

@@ -18,6 +18,9 @@ const cli_settings cli_defaults = {
     .epochs = 1,
     .steps = 20,
     .time_limit = 60,
+    .batches = 4,
+    .draws = 4,
+    .warm_up = 50,
     .seed = 1,
 };
 

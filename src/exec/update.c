@@ -21,10 +21,12 @@ static uint32_t offset_elems(pp__ref tensor) {
     return (uint32_t)(tensor.offset_bytes / sizeof(float));
 }
 
-/* Elements that one work-item updates: a block, where any moment is in blocks. */
+/* Elements that one work-item updates: whole blocks, where any moment is in blocks. */
 static uint32_t chunk_elems(const pp_profile *profile, const pp__updates *updates) {
-    return updates->coded ? OCTET * pp__profile_u32(profile, "update.moment_octets")
-                          : pp__profile_u32(profile, "update.chunk");
+    const uint32_t chunk = pp__profile_u32(profile, "update.chunk");
+    if (!updates->coded) return chunk;
+    const uint32_t block = OCTET * pp__profile_u32(profile, "update.moment_octets");
+    return chunk > block ? chunk / block * block : block;
 }
 
 /* How many parts of so many elements a run of rows has. */

@@ -161,7 +161,8 @@ pp__conv2d_axis pp__conv2d_phase_axis(uint32_t extent, uint32_t phase, uint32_t 
 typedef enum pp__conv2d_part {
     PP__CONV2D_GATHER = 1,
     PP__CONV2D_WEIGHT = 2,
-    PP__CONV2D_SMALL = 3
+    PP__CONV2D_SMALL = 3,
+    PP__CONV2D_POINT = 4
 } pp__conv2d_part;
 void pp__conv2d_begin(pp__launch *l, pp__stream *stream, const char *kernel, pp__conv2d_part part);
 

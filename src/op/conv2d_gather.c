@@ -157,6 +157,67 @@ static pp__conv2d_geometry flattened(const pp__conv2d_geometry *g) {
     return f;
 }
 
+/* A 1x1 window with strides leaves most pixels out: conv2d_point fetches the others once, in bands
+ * of so many places that there are about conv2d.items work-items. 0 where the geometry is another,
+ * or the profile gives no scratch for it. */
+static uint32_t band_of(const pp_profile *profile, const pp__conv2d_geometry *g, const cut *c,
+                        uint32_t in_channels) {
+    const uint64_t places = (uint64_t)g->n * g->oh * g->ow;
+    if (g->r * g->s != 1 || g->stride_h * g->stride_w == 1 || g->pad_h || g->pad_w ||
+        g->groups > 1 || places > INT32_MAX)
+        return 0;
+    const size_t room = pp__profile_bytes(profile, "conv2d.scratch_bytes") / sizeof(float);
+    const uint32_t most = (uint32_t)(room / in_channels) / c->tile * c->tile;
+    const uint32_t items = pp__profile_u32(profile, "conv2d.items");
+    const uint32_t wished = pp__divide_up((uint32_t)places, items ? items : (uint32_t)places);
+    return wished < most ? (uint32_t)pp__round_up(wished, c->tile) : most;
+}
+
+static cut cut_point(const pp_profile *profile, const pp__conv2d_geometry *g, uint32_t channels) {
+    return cut_output(profile, channels, g->n * g->oh * g->ow);
+}
+
+static uint32_t forward_band(const pp_profile *profile, const pp__conv2d_geometry *g) {
+    const cut c = cut_point(profile, g, g->k);
+    return pp__profile_u32(profile, "conv2d.pack") ? band_of(profile, g, &c, g->c) : 0;
+}
+
+static uint32_t turned_band(const pp_profile *profile, const pp__conv2d_geometry *g) {
+    const cut c = cut_point(profile, g, g->c);
+    return band_of(profile, g, &c, g->k);
+}
+
+/* Forward, or, `turned`, the data gradient. */
+static pp_status record_point(pp__stream *stream, const pp__conv2d_geometry *g, const gather *p,
+                              bool turned, uint32_t band) {
+    const cut c = cut_point(pp__stream_profile(stream), g, p->out.c);
+    pp__launch l;
+    pp__conv2d_begin(&l, stream, "conv2d_point", PP__CONV2D_POINT);
+    pp__launch_define(&l, "CONV2D_VECTOR", c.vector);
+    pp__launch_define(&l, "CONV2D_VECTORS", c.vectors);
+    pp__launch_define(&l, "CONV2D_TAIL", c.tail);
+    pp__launch_define(&l, "CONV2D_TILE", c.tile);
+    pp__launch_define(&l, "CONV2D_BIAS", p->bias.memory != NULL);
+    pp__launch_tensor(&l, p->x, sizeof(float));
+    pp__launch_tensor(&l, p->weight, sizeof(float));
+    pp__launch_tensor(&l, p->bias, sizeof(float));
+    pp__launch_tensor(&l, p->y, sizeof(float));
+    pp__launch_tensor(&l, p->moments, sizeof(float));
+    const uint32_t extents[] = {p->in.h, p->in.w, p->in.c, p->out.h, p->out.w, p->out.c};
+    for (size_t i = 0; i < sizeof extents / sizeof *extents; i++) pp__launch_u32(&l, extents[i]);
+    pp__launch_u32(&l, turned ? 1 : g->stride_h);
+    pp__launch_u32(&l, turned ? 1 : g->stride_w);
+    pp__launch_u32(&l, turned ? g->stride_h : 1);
+    pp__launch_u32(&l, turned ? g->stride_w : 1);
+    pp__launch_u32(&l, g->oh);
+    pp__launch_u32(&l, g->ow);
+    pp__launch_u32(&l, g->n);
+    pp__launch_u32(&l, band);
+    pp__launch_u32(&l, p->adds);
+    pp__launch_u32(&l, p->moments.memory != NULL);
+    return pp__launch_cover(&l, pp__divide_up(g->n * g->oh * g->ow, band), 1, 1);
+}
+
 size_t pp__conv2d_forward_bytes(const pp__conv2d_geometry *g, const pp_profile *profile) {
     return pp__profile_u32(profile, "conv2d.pack") ? packed_bytes(g, false, profile) : 0;
 }
@@ -173,6 +234,8 @@ pp__conv2d_axis pp__conv2d_forward_axis(uint32_t count, uint32_t stride, uint32_
 
 uint32_t pp__conv2d_moment_splits(const pp__conv2d_geometry *geometry, const pp_profile *profile) {
     const pp__conv2d_geometry g = flattened(geometry);
+    const uint32_t band = forward_band(profile, &g);
+    if (band) return pp__divide_up(g.n * g.oh * g.ow, band);
     cut c = cut_output(profile, g.k / g.groups, g.ow);
     uint32_t places = g.oh * pp__divide_up(g.ow, c.tile);
     return g.n * pp__divide_up(places, run_of(profile, &c, g.groups, places, g.n));
@@ -194,7 +257,8 @@ pp_status pp__conv2d_forward(pp__stream *stream, const pp__conv2d_geometry *geom
                          .y = y,
                          .moments = moments,
                          .packed = packs};
-    return record_gather(stream, &g, &pass);
+    const uint32_t band = forward_band(pp__stream_profile(stream), &g);
+    return band ? record_point(stream, &g, &pass, false, band) : record_gather(stream, &g, &pass);
 }
 
 size_t pp__conv2d_backward_input_bytes(const pp__conv2d_geometry *g, const pp_profile *profile) {
@@ -241,6 +305,8 @@ pp_status pp__conv2d_backward_input(pp__stream *stream, const pp__conv2d_geometr
                    .y = dx,
                    .packed = true,
                    .adds = adds};
+    const uint32_t band = turned_band(pp__stream_profile(stream), &g);
+    if (band) return record_point(stream, &g, &pass, true, band);
     for (uint32_t ph = 0; ph < g.stride_h && ph < g.h; ph++)
         for (uint32_t pw = 0; pw < g.stride_w && pw < g.w; pw++) {
             pass.h = turned

@@ -7,9 +7,11 @@
 #include "profile/profile.h"
 #include "util/size.h"
 
-/* Blocks of channels. A window of one position may have larger ones, because each copied element
- * serves fewer sums. */
-enum { BLOCK_C = 16, MOST_WHOLE_C = 24, POINT_BLOCK_C = 64, POINT_BLOCK_K = 128 };
+/* Blocks of channels. */
+enum { BLOCK_C = 16, MOST_WHOLE_C = 24 };
+/* The largest of a window of one position, and of one with strides: each copied element serves
+ * fewer sums there. */
+enum { POINT_BLOCK_C = 128, STRIDED_BLOCK_C = 32, LARGE_BLOCK_K = 128 };
 enum { LEAST_PLACES = 64 };      /* of a band, if there are so many */
 enum { SCRATCH_ALIGNMENT = 16 }; /* elements: dy begins on a vector's boundary */
 
@@ -79,18 +81,32 @@ static uint32_t divisor_up_to(uint32_t count, uint32_t most) {
     return most ? most : 1;
 }
 
+/* Doubles a block while the group has channels for it and the sums leave a third of the scratch to
+ * the copies. */
+static void enlarge(const cut *c, uint32_t *block, uint32_t most, size_t scratch_elems) {
+    while (2 * *block <= most && 3 * 2 * sums_elems(c) <= 2 * scratch_elems) *block *= 2;
+}
+
+static uint32_t smaller(uint32_t a, uint32_t b) {
+    return a < b ? a : b;
+}
+
 /* Blocks of channels and the register tile that divides them. */
-static void cut_channels(cut *c, const pp_profile *profile) {
+static void cut_channels(cut *c, const pp_profile *profile, size_t scratch_elems) {
     uint32_t group_c = c->in_c / c->groups, group_k = c->k / c->groups;
-    bool point = c->h.window * c->w.window == 1;
+    bool point = c->h.window * c->w.window == 1,
+         strided = !c->pooled && c->h.stride * c->w.stride > 1;
     c->vector = pp__conv2d_vector(profile, group_k);
     c->vectors = pp__profile_u32(profile, "conv2d_weight.vectors");
     while (c->vectors > 1 && c->vectors * c->vector > group_k) c->vectors /= 2;
     c->block_k = c->vectors * c->vector;
-    while (point && 2 * c->block_k <= POINT_BLOCK_K && 2 * c->block_k <= group_k) c->block_k *= 2;
-    c->tail = group_k % c->block_k != 0;
     c->block_c = group_c <= MOST_WHOLE_C ? group_c : BLOCK_C;
-    while (point && 2 * c->block_c <= POINT_BLOCK_C && 2 * c->block_c <= group_c) c->block_c *= 2;
+    if (point || strided || group_c < 8)
+        enlarge(c, &c->block_k, smaller(group_k, LARGE_BLOCK_K), scratch_elems);
+    if (point || strided)
+        enlarge(c, &c->block_c, smaller(group_c, point ? POINT_BLOCK_C : STRIDED_BLOCK_C),
+                scratch_elems);
+    c->tail = group_k % c->block_k != 0;
     bool merged = !c->pooled && c->w.dilation == 1;
     uint32_t most = pp__profile_u32(profile, "conv2d_weight.rows") *
                     pp__profile_u32(profile, "conv2d_weight.vectors") / c->vectors;
@@ -169,7 +185,7 @@ static bool cut_gradient(const pp__conv2d_geometry *g, const pp__stored *stored,
     }
     uint32_t side = c->pooled ? stored->coding.window : 0;
     if (!read_axis(&c->h, side) || !read_axis(&c->w, side)) return false;
-    cut_channels(c, profile);
+    cut_channels(c, profile, scratch / sizeof(float));
     return cut_bands(c, scratch / sizeof(float), wished_bands(c, profile));
 }
 

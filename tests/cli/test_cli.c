@@ -14,8 +14,9 @@
 #include "support/support.h"
 
 START_TEST(help_of_every_command) {
-    static const char *const names[] = {"devices", "plan",       "train",     "eval",
-                                        "tune",    "bench step", "bench ops", "bench peak"};
+    static const char *const names[] = {"devices",    "plan",      "train",
+                                        "eval",       "fidelity",  "tune",
+                                        "bench step", "bench ops", "bench peak"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char arguments[64], usage[64];
         snprintf(arguments, sizeof arguments, "%s --help", names[i]);
@@ -42,7 +43,7 @@ START_TEST(bad_options) {
     static const char *const cases[][2] = {
         {"", "no command"},
         {"trian --model lenet", "did you mean train?"},
-        {"nonsense", "devices, plan, train, eval, tune, bench"},
+        {"nonsense", "devices, plan, train, eval, fidelity, tune, bench"},
         {"train --modle lenet", "did you mean --model?"},
         {"train --wibblewobble", "unknown option '--wibblewobble'"},
         {"train -q", "unknown option '-q'"},
@@ -65,6 +66,7 @@ START_TEST(bad_options) {
         {"train --lr 1e999", "--lr: found '1e999'"},
         {"train --lr ' 1'", "--lr: found ' 1'"},
         {"train --momentum 1", "--momentum: found '1'"},
+        {"train --optimizer-bits 4", "--optimizer-bits: found '4'"},
         {"train --mean 1,2,3,4", "--mean: found '1,2,3,4'"},
         {"train --mean 1,", "--mean: found '1,'"},
         {"train --deviation 0", "--deviation: found '0'"},

@@ -250,6 +250,82 @@ START_TEST(cuts_change_no_bit) {
 }
 END_TEST
 
+/* The same rules with moments in 8 bits, of however few elements. */
+static const rule coded_rules[] = {
+    {"momentum, 8 bits", {.momentum = 0.9f, .weight_decay = 0.1f, .state_bits = 8}},
+    {"nesterov, 8 bits", {.momentum = 0.9f, .nesterov = true, .state_bits = 8}},
+    {"adam, 8 bits", {.kind = PP_OPTIMIZER_ADAM, .epsilon = 1e-3f, .state_bits = 8}},
+    {"adamw, 8 bits",
+     {.kind = PP_OPTIMIZER_ADAMW, .epsilon = 1e-3f, .weight_decay = 0.5f, .state_bits = 8}},
+};
+enum { CODED_RULES = sizeof coded_rules / sizeof *coded_rules };
+
+#define CODED_PROFILE "update.moment_least = 1\nupdate.moment_octets = 2\n"
+
+/* When a parameter is updated, with which others, and how the work is cut, changes no draw. */
+START_TEST(coded_moments_draw_by_parameter) {
+    const rule *r = &coded_rules[_i];
+    pp_plan_options options = {.batch = BATCH, .optimizer = r->optimizer};
+    trainer usual, cut, at_end, floats;
+    train_with(CODED_PROFILE, &options, &usual);
+    train_with(CODED_PROFILE "update.chunk = 33\nupdate.wait_bytes = 1\n", &options, &cut);
+    ck_assert_msg(trainer_same(&usual, &cut), "%s", r->name);
+    options.optimizer.clip_norm = never_clips;
+    train_with(CODED_PROFILE, &options, &at_end);
+    ck_assert_msg(trainer_same(&usual, &at_end), "%s", r->name);
+    options.optimizer.state_bits = 32;
+    train_with(CODED_PROFILE, &options, &floats);
+    ck_assert_msg(!trainer_same(&usual, &floats), "%s", r->name);
+    trainer_destroy(&usual);
+    trainer_destroy(&cut);
+    trainer_destroy(&at_end);
+    trainer_destroy(&floats);
+}
+END_TEST
+
+/* The root mean square of a - b. */
+static double distance(const float *a, const float *b, size_t count) {
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) sum += pow((double)a[i] - (double)b[i], 2);
+    return sqrt(sum / (double)count);
+}
+
+/* Weights end where those with moments in float32 end, but for a small part of their way: a code's
+ * step is 1 / 60 of a moment near the largest, 1 / 20 at a tenth of it. Adam makes weights of small
+ * gradients go as far as others, so that their errors, which are the larger ones, count in full.
+ * Also with clipping and with micro-batches, whose steps draw other numbers. */
+START_TEST(coded_moments_follow_floats) {
+    static const float clips[] = {0, 0.05f, 0};
+    static const uint32_t accumulates[] = {1, 1, 2};
+    const rule *r = &coded_rules[_i];
+    const double most = r->optimizer.kind == PP_OPTIMIZER_SGD ? 0.01 : 0.06;
+    for (size_t k = 0; k < 3; k++) {
+        pp_plan_options options = {
+            .batch = BATCH, .optimizer = r->optimizer, .accumulate = accumulates[k]};
+        options.optimizer.clip_norm = clips[k];
+        trainer coded, floats, start;
+        train_with(CODED_PROFILE, &options, &coded);
+        options.optimizer.state_bits = 0;
+        train_with("", &options, &floats);
+        trainer_create(&start, normalised, &options, 1);
+        size_t count;
+        float *found = trainer_read_all(&coded, &count),
+              *expected = trainer_read_all(&floats, &count),
+              *before = trainer_read_all(&start, &count);
+        const double off = distance(found, expected, count),
+                     way = distance(expected, before, count);
+        ck_assert_msg(off > 0 && off < most * way, "%s, case %zu: off by %g of a way of %g",
+                      r->name, k, off, way);
+        free(found);
+        free(expected);
+        free(before);
+        trainer_destroy(&coded);
+        trainer_destroy(&floats);
+        trainer_destroy(&start);
+    }
+}
+END_TEST
+
 static void check_accumulation(const pp_optimizer *optimizer, uint32_t parts) {
     pp_plan_options whole_options = {.batch = BATCH, .optimizer = *optimizer};
     pp_plan_options part_options = {
@@ -306,6 +382,8 @@ int main(void) {
     tcase_add_loop_test(test, agrees_with_reference, 0, RULES);
     tcase_add_loop_test(test, at_once_is_as_good_as_at_the_end, 0, RULES);
     tcase_add_loop_test(test, cuts_change_no_bit, 0, RULES);
+    tcase_add_loop_test(test, coded_moments_draw_by_parameter, 0, CODED_RULES);
+    tcase_add_loop_test(test, coded_moments_follow_floats, 0, CODED_RULES);
     tcase_add_test(test, micro_batches_add_up);
     suite_add_tcase(suite, test);
     return test_run(suite);

@@ -44,8 +44,7 @@ static void place(run *r, pp__ref (*tensor_of)(run *r, size_t row, size_t bytes,
                   bool moments) {
     size_t total = 0;
     for (size_t i = 0; i < r->row_count; i++)
-        total +=
-            (moments ? moment_bytes(r, i) : r->rows[i].elems * sizeof(float)) + 4 * GAP_ELEMS;
+        total += (moments ? moment_bytes(r, i) : r->rows[i].elems * sizeof(float)) + 4 * GAP_ELEMS;
     pp__ref at = op_harness_tensor(&r->h, total);
     for (size_t i = 0; i < r->row_count; i++) {
         size_t bytes = moments ? moment_bytes(r, i) : r->rows[i].elems * sizeof(float);
@@ -170,8 +169,8 @@ static void update_floats(const ref_coded *o, bool second, size_t count, paramet
         if (second) {
             m[i] += (1 - o->beta1) * (g - m[i]);
             v[i] = o->beta2 * v[i] + (1 - o->beta2) * g * g;
-            p->w[i] -= o->rate * (m[i] * o->correction1) / (sqrtf(v[i]) * o->correction2 +
-                                                            o->epsilon);
+            p->w[i] -=
+                o->rate * (m[i] * o->correction1) / (sqrtf(v[i]) * o->correction2 + o->epsilon);
         } else {
             m[i] = o->momentum * m[i] + g;
             p->w[i] -= o->rate * (o->nesterov ? g + o->momentum * m[i] : m[i]);
@@ -225,9 +224,8 @@ static void draw_gradients(run *r) {
     for (size_t i = 0; i < r->row_count; i++)
         for (size_t j = 0; j < r->rows[i].elems; j++) {
             const double power = -(double)test_random_below(8);
-            r->parameters[i].dw[j] = test_random_below(10) == 0
-                                         ? 0
-                                         : (float)(test_random_normal() * pow(10, power));
+            r->parameters[i].dw[j] =
+                test_random_below(10) == 0 ? 0 : (float)(test_random_normal() * pow(10, power));
         }
 }
 

@@ -38,6 +38,8 @@ static const conv_case cases[] = {
     {{2, 7, 7, 10}, {10, 3, 3, 2, 1, 1, 1, 1, 1, 10, false}},
     {{2, 4, 4, 3}, {4, 4, 4, 1, 1, 3, 3, 1, 1, 1, true}},
     {{1, 23, 19, 1}, {9, 7, 7, 3, 3, 3, 3, 1, 1, 1, true}},
+    {{3, 9, 10, 20}, {40, 1, 1, 2, 2, 0, 0, 1, 1, 1, false}},
+    {{2, 5, 8, 33}, {13, 1, 1, 1, 3, 0, 0, 1, 1, 1, true}},
     {{5, 2, 2, 65}, {33, 2, 2, 1, 1, 0, 0, 1, 1, 1, true}},
 };
 
@@ -196,7 +198,7 @@ static const char *runs_profile(void) {
     ck_assert(file != NULL);
     fputs(
         "parent = mali\nconv2d.vectors = 2\nconv2d.tile = 2\nconv2d.tile_most = 3\n"
-        "conv2d.items = 5\nconv2d.pack = 1\nconv2d.blocks_last = 1\nconv2d.weight_items = 7\n"
+        "conv2d.items = 5\nconv2d.scratch_bytes = 1K\nconv2d.pack = 1\nconv2d.blocks_last = 1\nconv2d.weight_items = 7\n"
         "conv2d_weight.scratch_bytes = 16K\nconv2d_weight.vectors = 2\n"
         "conv2d_weight.rows = 4\n",
         file);
@@ -206,6 +208,11 @@ static const char *runs_profile(void) {
 
 START_TEST(agrees_in_runs_and_bands) {
     const char *profile = runs_profile();
+    for (size_t i = 0; i < CASES; i++) {
+        if (cases[i].params.kernel_h * cases[i].params.kernel_w > 1) continue;
+        check(&cases[i], "raw", profile, false);
+        check(&cases[i], "raw", profile, true);
+    }
     for (size_t i = 0; i < 60; i++) {
         conv_case c = random_case();
         check(&c, random_codings[i % 4], profile, i % 8 > 3);

@@ -276,6 +276,46 @@ START_TEST(accumulation_keeps_gradients_all_the_time) {
 }
 END_TEST
 
+/* What the moments of a layer of 60 x 80 weights, one of 10 x 60 and of both biases take. */
+static size_t moments_of_two_layers(pp_optimizer optimizer) {
+    pp_graph *g = graph_new();
+    pp_value x = pp_graph_input(g, "features", 1, 1, 80);
+    x = pp_graph_dense(g, "fc1", x, &(pp_dense_params){.out_features = 60, .bias = true});
+    x = pp_graph_dense(g, "fc2", x, &(pp_dense_params){.out_features = 10, .bias = true});
+    pp_graph_softmax_cross_entropy(g, "loss", x, 0);
+    pp_plan *plan = checked(g, &(pp_plan_options){.batch = 2, .optimizer = optimizer});
+    size_t bytes = 0;
+    for (size_t r = 0; r < pp_plan_row_count(plan); r++) {
+        pp_plan_row row;
+        pp_plan_read_row(plan, r, &row);
+        if (row.memory_class != PP_MEMORY_OPTIMIZER) continue;
+        bytes += row.stored_bytes;
+        ck_assert_str_eq(row.codec, row.stored_bytes < row.raw_bytes ? "8 bits" : "");
+    }
+    pp_plan_destroy(plan);
+    return bytes;
+}
+
+/* In 8 bits the 4800 weights are 600 octets of codes behind 19 scales; what is smaller than 4096
+ * elements stays in float32. */
+START_TEST(moments_take_the_bits_they_are_given) {
+    const size_t small = (60 + 600 + 10) * 4, whole = 4800 * 4, coded = 19 * 4 + 4800;
+    pp_optimizer o = {.momentum = 0.9f, .state_bits = 32};
+    ck_assert_uint_eq(moments_of_two_layers(o), small + whole);
+    o.state_bits = 8;
+    ck_assert_uint_eq(moments_of_two_layers(o), small + coded);
+    ck_assert_uint_eq(
+        moments_of_two_layers((pp_optimizer){.kind = PP_OPTIMIZER_ADAM, .state_bits = 8}),
+        2 * (small + coded));
+    ck_assert_uint_eq(moments_of_two_layers((pp_optimizer){.state_bits = 8}), 0);
+    pp_graph *g = two_layers();
+    pp_plan *plan;
+    const pp_plan_options wrong = {.batch = 2, .optimizer = {.state_bits = 4}};
+    TEST_FAILS(plan_try(g, &wrong, &plan), PP_ERROR_INVALID_ARGUMENT, "moments of 4 bits; 8 or 32");
+    pp_graph_destroy(g);
+}
+END_TEST
+
 START_TEST(moments_follow_the_optimizer) {
     static const struct {
         pp_optimizer optimizer;
@@ -338,6 +378,7 @@ int main(void) {
     tcase_add_test(all, clipping_keeps_gradients_to_the_end);
     tcase_add_test(all, accumulation_keeps_gradients_all_the_time);
     tcase_add_test(all, moments_follow_the_optimizer);
+    tcase_add_test(all, moments_take_the_bits_they_are_given);
     tcase_add_test(all, nothing_is_computed_in_vain);
     suite_add_tcase(suite, all);
     return test_run(suite);

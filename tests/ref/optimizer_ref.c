@@ -76,10 +76,10 @@ void ref_coded_decode(size_t block, size_t count, bool second, const uint8_t *mo
 
 static float random_of(const ref_coded *r, size_t i) {
     size_t b = i / r->block, e = i % r->block;
-    uint64_t index = (b * ((r->block + 63) / 64) + e / 64) * 8 + e % 8;
-    uint32_t word = pp__rng(r->seed, (uint64_t)r->key << 32 | r->step, index).word[e / 16 % 4];
-    uint32_t bits = e / 8 % 2 ? word >> 16 : word & 0xFFFF;
-    return ((float)bits + 0.5f) / 65536;
+    uint32_t word =
+        pp__rng(r->seed, (uint64_t)r->key << 32 | r->step, 8 * b + e % 8).word[e / 8 % 4];
+    for (size_t round = 0; round < e / 32; round++) word = word * 747796405u + 2891336453u;
+    return ((float)(word >> 16) + 0.5f) / 65536;
 }
 
 static uint8_t code_of(float value, float unit, float random, bool second) {
@@ -109,7 +109,7 @@ static void store_block(const ref_coded *r, size_t count, bool second, size_t fi
     for (size_t i = length; i % 8; i++) codes[i] = 0;
 }
 
-enum { BLOCK_MOST = 65536 };
+enum { BLOCK_MOST = 1024 };
 
 void ref_coded_sgd(const ref_coded *r, size_t count, float *w, const float *dw, uint8_t *m) {
     static float values[BLOCK_MOST];

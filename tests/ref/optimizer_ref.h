@@ -46,9 +46,9 @@ double ref_clip_factor(double norm, double clip_norm);
  * 4, q is the largest whole number of q^p <= t, and 1 more where
  * r * ((q + 1)^p - q^p) < t - q^p; a second moment above 0 has q of 1 at least.
  *
- * r = (bits + 0.5) / 2^16: element e of block b draws the 16 bits of the Philox block (seed, stream
- * key << 32 | step; index) with index = (b * ceil(block / 64) + e / 64) * 8 + e % 8, of word
- * e / 16 % 4 the low half for even e / 8. The weight follows the moments before they are rounded.
+ * r = (bits + 0.5) / 2^16, the upper 16 bits: element e of block b draws word e / 8 % 4 of the
+ * Philox block (seed, stream key << 32 | step; index 8 * b + e % 8), after e / 32 rounds of
+ * x -> x * 747796405 + 2891336453. The weight follows the moments before they are rounded.
  */
 typedef struct ref_coded {
     size_t block; /* a multiple of 8 */
