@@ -20,9 +20,10 @@
  *   m = q * |q| * unit,  q in -127..127          v = q^4 * unit,  q in 0..255
  *   unit = largest |m| of the block / 127^2      unit = largest v of the block / 255^4
  *
- * A power in the place of their table of dynamic exponents needs multiplications alone, no gather,
- * and its steps are at most as wide over the four decades of m (seven of v) that the table has. Of
- * v it is the root that counts; q^2 is that root's code.
+ * A power in the place of their table of dynamic exponents needs no gather. Of normally distributed
+ * values it keeps more: an error of 0.7 % of m's root mean square to the nearest code, where the
+ * table has 1.1 %, and of squares 0.55 % to 0.62 %. The table is finer for m below a hundredth of
+ * the largest; v reaches down to 2e-10 of the largest, the table to 3e-7.
  *
  * Rounding is stochastic and E[code] is the value: v changes by 1 - beta2 = 0.1 % where the steps
  * are 1.6 % and more, so the nearest code would be the old one forever. A positive v takes no
@@ -201,17 +202,17 @@ static inline float8 in_units(float8 a, float inverse, float top) {
 /* Codes are counted in float32: Oclgrind 21.10 adds the truth of a comparison to whole numbers
  * wrongly. */
 static inline uint2 encode1(float8 m, float inverse, float8 random) {
-    const float8 t = in_units(fabs(m), inverse, TOP1), c = floor(sqrt(t));
+    const float8 t = in_units(fabs(m), inverse, TOP1), c = convert_float8(convert_int8(sqrt(t)));
     const float8 q = select(c, c + 1.0f, random * (c + c + 1.0f) < t - c * c);
     return as_uint2(convert_char8(convert_int8(select(q, -q, m < 0.0f))));
 }
 
 static inline uint2 encode2(float8 v, float inverse, float8 random) {
-    const float8 t = in_units(v, inverse, TOP2), c = floor(sqrt(sqrt(t)));
+    const float8 t = in_units(v, inverse, TOP2), c = convert_float8(convert_int8(sqrt(sqrt(t))));
     const float8 low = c * c, high = (c + 1.0f) * (c + 1.0f);
     const float8 q = select(c, c + 1.0f, random * (high * high - low * low) < t - low * low);
-    const float8 kept = select(fmax(q, (float8)(1.0f)), (float8)(0.0f), t == 0.0f);
-    return as_uint2(convert_uchar8(convert_int8(kept)));
+    const int8 positive = max(convert_int8(q), (int8)(1));
+    return as_uint2(convert_uchar8(select(positive, (int8)(0), t == 0.0f)));
 }
 
 /* What a block's first four octets draw. */

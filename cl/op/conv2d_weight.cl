@@ -69,8 +69,9 @@ typedef JOIN(float, CONV2D_WEIGHT_VECTOR) vec;
 #endif
 
 #ifdef STORED_VALUE
-/* How bands are cut and copied. With one window position per axis only the rows and columns that are
- * read are copied: copy_h and copy_w are their distance, and the stride in the copy is then 1. */
+/* How bands are cut and copied. With one window position per axis only the rows and columns that
+ * are read are copied: copy_h and copy_w are their distance, and the stride in the copy is then
+ * 1. */
 typedef struct {
     int in_h, in_w, in_c, out_h, out_w, k_total;
     int stride_h, stride_w, copy_h, copy_w, dilation_h, dilation_w, pad_h, pad_w;
