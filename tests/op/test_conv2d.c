@@ -198,10 +198,9 @@ static const char *runs_profile(void) {
     ck_assert(file != NULL);
     fputs(
         "parent = mali\nconv2d.vectors = 2\nconv2d.tile = 2\nconv2d.tile_most = 3\n"
-        "conv2d.items = 5\nconv2d.scratch_bytes = 1K\nconv2d.pack = 1\nconv2d.blocks_last = "
-        "1\nconv2d.weight_items = 7\n"
-        "conv2d_weight.scratch_bytes = 16K\nconv2d_weight.vectors = 2\n"
-        "conv2d_weight.rows = 4\n",
+        "conv2d.items = 5\nconv2d.scratch_bytes = 1K\nconv2d.pack = 1\nconv2d.blocks_last = 1\n"
+        "conv2d.weight_items = 7\nconv2d_weight.scratch_bytes = 16K\n"
+        "conv2d_weight.vectors = 2\nconv2d_weight.rows = 4\n",
         file);
     ck_assert_int_eq(fclose(file), 0);
     return path;
