@@ -21,6 +21,7 @@
  *                ... that no stored code can reproduce     signmask in every policy
  *   index        the place of each maximum of a max-pool   argmax   in every policy
  *
+ * btc:W is the policy norm:K with btc:W in norm's place, and group:3 (W = 2) or group:2 in group's.
  * group:K is the same policy as norm:K by another name. Where one of the two does not exist with K
  * bits, the next larger K stands in. avgpool:W+group:K stores the means of avgpool:W in K bits.
  *
@@ -49,7 +50,7 @@ typedef struct pp_plan pp_plan;
 typedef struct pp_codec_override {
     const char *pattern; /* a node-name pattern, "@kind", or both: "layer1.*@activation" */
     /* "raw", "half", "norm:4" (1 to 6 or 8 bits), "norm:2,clip=1.9", "norm:3,lloyd" (2 to 4 bits),
-     * "avgpool:2", "signmask", "view" */
+     * "btc:4" (2, 4 or 8), "avgpool:2", "signmask", "view" */
     const char *codec;
 } pp_codec_override;
 

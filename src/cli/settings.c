@@ -77,7 +77,7 @@ const cli_group cli_codec_options = {
     (const cli_option[]){
         {"codec", "POLICY",
          "how activations are kept for the backward pass: raw (the default), half, norm:8, norm:4, "
-         "avgpool:2, "
+         "btc:4, avgpool:2, "
          "avgpool:4, ...",
          CLI_TEXT, .offset = offsetof(cli_settings, codec)},
         {"override", "PATTERN=CODEC",

@@ -35,7 +35,7 @@ typedef enum pp__subject {
 typedef struct pp__codec pp__codec;
 typedef struct pp__coding {
     const pp__codec *codec; /* NULL: none */
-    uint32_t bits;          /* per element: norm, argmax, group; of the residual: pool */
+    uint32_t bits;          /* per element: norm, argmax, group; btc, rounded up; residual: pool */
     uint32_t window;        /* block side: avgpool, btc, pool */
     uint32_t group;         /* group: elements that share a range */
     float clip;             /* norm: the range in standard deviations */
@@ -75,6 +75,9 @@ struct pp__codec {
     /* Records the encoding of a whole float32 activation. NULL: an operator's kernel writes the
      * code. */
     pp_status (*encode)(const pp__stored *stored, pp__ref value, pp__stream *stream);
+    /* Records the encoding of x-hat, from a batch-norm's input x and its statistics, in front of
+     * the launch that normalises x. NULL: that launch writes the code, element by element. */
+    pp_status (*encode_xhat)(const pp__stored *stored, pp__ref x, pp__stream *stream);
     /* Records the decoding of images first..first+count-1 into float32 at `value` (VIEW_VALUE
      * only). NULL: the value is never decoded. */
     pp_status (*decode)(const pp__stored *stored, uint32_t first_image, uint32_t image_count,
@@ -89,6 +92,7 @@ struct pp__codec {
     bool lossy;
     bool stores_itself; /* the code is the float32 tensor itself, kept alive: nothing is encoded */
     bool staged;        /* the code is what the application hands over: nothing is encoded */
+    bool blocks; /* an octet's code depends on its pixel's place in the image, not in line alone */
     bool pooled; /* a block-mean map: convolutions take their weight gradient from the means */
 };
 

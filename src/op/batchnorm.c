@@ -58,9 +58,17 @@ typedef struct layout {
     uint32_t split_rows, split_count;
 } layout;
 
+/* Codes of blocks tell pixels of a row apart by their place in the image, and only backward reads
+ * them: forward writes them by a launch of its own. */
+static bool reads_blocks(const pp__op_query *q, pp__pass pass) {
+    const pp__stored *stored = q->stored[PP__BATCHNORM_XHAT];
+    return pass != PP__PASS_FORWARD && stored && stored->coding.codec->blocks;
+}
+
 /* Pixels of few channels are folded into rows as wide as a work-item's share, where whole octets
- * allow it. */
-static uint32_t choose_fold(const pp__op_query *q, uint32_t pixels) {
+ * and the code allow it. */
+static uint32_t choose_fold(const pp__op_query *q, pp__pass pass, uint32_t pixels) {
+    if (reads_blocks(q, pass)) return 1;
     uint32_t channels = q->output.c, most = 8 * pp__profile_u32(q->profile, "common.octets");
     uint32_t fold = channels % 8 ? 1 : most / channels;
     while (fold > 1 && pixels % fold) fold--;
@@ -69,9 +77,9 @@ static uint32_t choose_fold(const pp__op_query *q, uint32_t pixels) {
 
 /* A split is at least batchnorm.split_octets of a work-item's, and there are at most
  * batchnorm.splits. */
-static layout lay_out(const pp__op_query *q) {
+static layout lay_out(const pp__op_query *q, pp__pass pass) {
     uint32_t pixels = (uint32_t)pp__shape_pixels(q->output);
-    layout l = {.fold = choose_fold(q, pixels)};
+    layout l = {.fold = choose_fold(q, pass, pixels)};
     l.rows = pixels / l.fold;
     l.width = q->output.c * l.fold;
     uint32_t octets = pp__divide_up(l.width, 8),
@@ -91,7 +99,7 @@ static uint32_t band_count(const pp__op_query *q) {
 /* Backward has two totals per channel and two partial sums per split of a band and channel. Forward keeps the
  * moments there that do not come with x; inference its statistics. */
 size_t pp__batchnorm_workspace(const pp__op_query *q, pp__pass pass) {
-    size_t splits = lay_out(q).split_count, channels = 2 * channel_bytes(q);
+    size_t splits = lay_out(q, pass).split_count, channels = 2 * channel_bytes(q);
     if (pass != PP__PASS_FORWARD) return channels + 2 * splits * band_count(q) * channel_bytes(q);
     size_t moments = q->input_moments ? 0 : PP__OP_MOMENTS * splits * channel_bytes(q);
     return moments > channels ? moments : channels;
@@ -185,32 +193,35 @@ static pp_status record_normalise(const pp__op_binding *b, const layout *at, pp_
 }
 
 uint32_t pp__batchnorm_input_splits(const pp__op_query *q) {
-    return lay_out(q).split_count;
+    return lay_out(q, PP__PASS_FORWARD).split_count;
 }
 
 pp_status pp__batchnorm_input_moments(const pp__op_binding *b) {
-    layout at = lay_out(&b->q);
+    layout at = lay_out(&b->q, PP__PASS_FORWARD);
     return record_moments(b, &at);
 }
 
 pp_status pp__batchnorm_statistics(const pp__op_binding *b) {
-    layout at = lay_out(&b->q);
+    layout at = lay_out(&b->q, PP__PASS_FORWARD);
     if (!b->q.input_moments) PP_TRY(record_moments(b, &at));
     return record_statistics(b, &at);
 }
 
 pp_status pp__batchnorm_forward(const pp__op_binding *b, bool relu) {
     const pp__stored *stored = b->q.training ? b->q.stored[PP__BATCHNORM_XHAT] : NULL;
-    layout at = lay_out(&b->q);
+    layout at = lay_out(&b->q, PP__PASS_FORWARD);
     if (!stored) {
         PP_TRY(record_running_statistics(b, b->workspace));
         return record_normalise(b, &at, b->workspace, NULL, false, relu);
     }
-    bool combine = combines(&b->q) && !b->divided;
+    const pp__codec *codec = stored->coding.codec;
+    bool combine = combines(&b->q) && !b->divided && !codec->encode_xhat;
     if (!b->q.input_moments && !b->divided) PP_TRY(record_moments(b, &at));
     if (!combine && !b->divided) PP_TRY(record_statistics(b, &at));
-    return record_normalise(b, &at, b->auxiliary[PP__BATCHNORM_STATISTICS],
-                            stored->coding.codec->stores_itself ? NULL : stored, combine, relu);
+    if (codec->encode_xhat) PP_TRY(codec->encode_xhat(stored, b->inputs[0], b->stream));
+    bool encodes = !codec->stores_itself && !codec->encode_xhat;
+    return record_normalise(b, &at, b->auxiliary[PP__BATCHNORM_STATISTICS], encodes ? stored : NULL,
+                            combine, relu);
 }
 
 /* The bit plane, where the mask is no view of x-hat's code. */
@@ -262,17 +273,17 @@ static pp_status record_sums(const pp__op_binding *b, const layout *at, bool rel
 }
 
 pp_status pp__batchnorm_backward_sums(const pp__op_binding *b) {
-    layout at = lay_out(&b->q);
+    layout at = lay_out(&b->q, PP__PASS_BACKWARD);
     return record_sums(b, &at, b->q.stored[PP__BATCHNORM_XHAT]->relu);
 }
 
 pp_status pp__batchnorm_backward_totals(const pp__op_binding *b) {
-    layout at = lay_out(&b->q);
+    layout at = lay_out(&b->q, PP__PASS_BACKWARD);
     return record_totals(b, &at, partial_sums(b), b->workspace);
 }
 
 pp_status pp__batchnorm_backward(const pp__op_binding *b, bool relu) {
-    layout at = lay_out(&b->q);
+    layout at = lay_out(&b->q, PP__PASS_BACKWARD);
     pp__ref totals = b->workspace, partial = partial_sums(b);
     bool combine = combines(&b->q) && b->q.input_gradient[0] && !b->divided;
     if (!b->divided) PP_TRY(record_sums(b, &at, relu));

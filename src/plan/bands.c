@@ -118,6 +118,51 @@ static void find_levels(expansion *e) {
     }
 }
 
+/* The first level at which somebody reads what template t makes for a band, or SIZE_MAX. */
+typedef struct demand {
+    const expansion *e;
+    size_t t, reader, level;
+} demand;
+
+static void note_demand(void *user, uint32_t buffer, bool reads, bool writes) {
+    (void)writes;
+    demand *d = user;
+    if (!reads || !is_local(d->e, buffer) || writer_before(d->e, d->reader, buffer) != d->t) return;
+    if (d->e->templates[d->reader].level < d->level) d->level = d->e->templates[d->reader].level;
+}
+
+/* May template t run at `level` for the first time? */
+typedef struct delay {
+    const expansion *e;
+    size_t t, level;
+    bool refused;
+} delay;
+
+static void note_hurry(void *user, uint32_t buffer, bool reads, bool writes) {
+    delay *d = user;
+    if (is_local(d->e, buffer) || buffer == d->e->workspace) return;
+    for (size_t x = 0; x < d->e->count; x++) {
+        if (x == d->t) continue;
+        const question q = ask(d->e, x, buffer);
+        if (writes && (q.reads || q.writes)) d->refused = true;
+        if (reads && q.writes && x > d->t && d->e->templates[x].level < d->level) d->refused = true;
+    }
+}
+
+/* What nobody needs before a later pass would be computed again there: it waits. */
+static void postpone(expansion *e) {
+    for (size_t t = e->count; t-- > 0;) {
+        template *at = &e->templates[t];
+        demand d = {e, t, t + 1, SIZE_MAX};
+        for (; d.reader < e->count; d.reader++)
+            pp__plan_visit_step(e->plan, &e->templates[d.reader].step, note_demand, &d);
+        if (at->whole || d.level == SIZE_MAX || d.level <= at->level) continue;
+        delay wait = {e, t, d.level, false};
+        pp__plan_visit_step(e->plan, &at->step, note_hurry, &wait);
+        if (!wait.refused) at->level = d.level;
+    }
+}
+
 static void want(expansion *e, size_t t, bool untrained);
 
 typedef struct wanting {
@@ -502,6 +547,7 @@ static pp_status replace_steps(expansion *e, pp__plan_step *old, size_t old_coun
     for (size_t s = 0; s < e->first; s++) PP_TRY(keep_step(e->plan, &old[s]));
     PP_TRY(add_templates(e, old));
     find_levels(e);
+    postpone(e);
     PP_TRY(emit_passes(e));
     for (size_t s = e->first; s < e->end; s++)
         if (old[s].kind == PP__STEP_UPDATE) PP_TRY(keep_step(e->plan, &old[s]));

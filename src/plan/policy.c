@@ -55,7 +55,7 @@ pp_status pp__policy_read(pp_engine *engine, const char *text, pp__policy *polic
     if ((!normalised && !activation) || base.codec->staged)
         return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
                         "codec '%s' stores masks, indices or images only; a policy is raw, half, "
-                        "norm:K, group:K or avgpool:W",
+                        "norm:K, btc:W, group:K or avgpool:W",
                         text);
     bool lossless = base.codec->stores_itself || base.codec->pooled;
     for (int kind = 0; kind < PP__SAVED_KIND_COUNT; kind++) {

@@ -22,6 +22,9 @@ START_TEST(reads_and_prints) {
                                         "signmask",
                                         "argmax",
                                         "bytes",
+                                        "btc:2",
+                                        "btc:4",
+                                        "btc:8",
                                         "group:1",
                                         "group:2",
                                         "group:3",
@@ -58,6 +61,10 @@ START_TEST(refuses) {
         {"half:2", "codec 'half:2': half takes no parameters"},
         {"raw:", "raw takes no parameters"},
         {"bytes:8", "bytes takes no parameters"},
+        {"btc", "codec 'btc': expected btc:W with a block side W of 2, 4 or 8"},
+        {"btc:3", "expected btc:W"},
+        {"btc:44", "expected btc:W"},
+        {"btc:4,", "expected btc:W"},
         {"norm", "codec 'norm': expected norm:K with K = 1, 2, 3, 4, 5, 6 or 8"},
         {"norm:7", "codec 'norm:7': expected"},
         {"norm:0", "expected norm:K"},
@@ -116,6 +123,9 @@ START_TEST(stored_bytes) {
         {"avgpool:2+group:4", 2 * (4 + 18 * 4)},
         {"signmask", 30 * 3},
         {"bytes", 570},
+        {"btc:2", 3 * (30 + 8 * 2 * 2 * 3)},
+        {"btc:4", 3 * (30 + 8 * 2 * 1 * 2)},
+        {"btc:8", 3 * (30 + 8 * 2 * 1 * 1)},
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         pp__coding coding;

@@ -16,6 +16,7 @@
 #include "op/batchnorm.h"
 #include "ref/batchnorm_ref.h"
 #include "ref/batchnorm_relu_ref.h"
+#include "ref/btc_ref.h"
 #include "ref/half_ref.h"
 #include "ref/norm_ref.h"
 #include "support/op_harness.h"
@@ -138,6 +139,36 @@ static void check_norm(op_harness *h, values *v, const uint8_t *code, float *xha
     }
 }
 
+/* No level is further from its element than the block's own spread, of which a level's width may be
+ * added; and the mask is forward's where the plane follows the threshold. */
+static void check_btc(op_harness *h, values *v, const uint8_t *code, float *xhat) {
+    const pp__stored *stored = &h->stored[PP__BATCHNORM_XHAT];
+    const ref_btc btc = {stored->coding.window, stored->relu};
+    const ref_shape shape = {stored->shape.n, stored->shape.h, stored->shape.w, stored->shape.c};
+    float *gamma = op_harness_bytes(h, v->channels * sizeof *gamma);
+    float *beta = op_harness_bytes(h, v->channels * sizeof *beta);
+    uint8_t *mask = op_harness_bytes(h, v->count);
+    for (size_t c = 0; c < v->channels; c++)
+        gamma[c] = (float)v->gamma[c], beta[c] = (float)v->beta[c];
+    ref_btc_decode(&btc, shape, code, gamma, beta, xhat, mask, NULL);
+    for (size_t c = 0; c < v->channels; c++) {
+        double error = 0, squares = 0;
+        for (size_t i = c; i < v->count; i += v->channels) {
+            error += pow((double)xhat[i] - v->xhat[i], 2);
+            squares += v->xhat[i] * v->xhat[i];
+        }
+        ck_assert_msg(error <= squares, "channel %zu: a code of zeros is better", c);
+    }
+    for (size_t i = 0; btc.relu && i < v->count; i++) {
+        size_t c = i % v->channels;
+        if (v->gamma[c] == 0 || fabs(v->beta[c] / v->gamma[c]) < (double)REF_BTC_REACH)
+            ck_assert_msg(mask[i] == v->mask[i],
+                          "element %zu: x-hat %.9g, gamma %.9g, beta %.9g: mask %d", i, v->xhat[i],
+                          v->gamma[c], v->beta[c], mask[i]);
+        v->mask[i] = mask[i];
+    }
+}
+
 /* What backward sees: x-hat as the code holds it, and the mask, which is the sign of forward's own
  * y. */
 static void check_code(op_harness *h, values *v) {
@@ -152,7 +183,9 @@ static void check_code(op_harness *h, values *v) {
     uint8_t *code = op_harness_bytes(h, bytes);
     float *xhat = op_harness_bytes(h, v->count * sizeof *xhat);
     op_harness_read(h, stored->code, code, bytes);
-    if (stored->coding.bits)
+    if (stored->coding.window)
+        check_btc(h, v, code, xhat);
+    else if (stored->coding.bits)
         check_norm(h, v, code, xhat);
     else
         check_half(v, code, xhat);
@@ -228,9 +261,9 @@ static const pp__shape shapes[] = {
 static bool with_relu; /* which of the two this program tests */
 
 START_TEST(agrees_with_reference) {
-    static const char *const codings[] = {"raw",    "half",   "norm:1",        "norm:2",
-                                          "norm:3", "norm:4", "norm:4,clip=3", "norm:3,lloyd",
-                                          "norm:6", "norm:8", "norm:4,lloyd"};
+    static const char *const codings[] = {
+        "raw",          "half",   "norm:1", "norm:2",       "norm:3", "norm:4", "norm:4,clip=3",
+        "norm:3,lloyd", "norm:6", "norm:8", "norm:4,lloyd", "btc:2",  "btc:4",  "btc:8"};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (size_t k = 0; k < sizeof codings / sizeof *codings; k++)
             check(&(batchnorm_case){shapes[i], with_relu, codings[k], (i + k) % 2, NULL});
@@ -244,6 +277,7 @@ START_TEST(profiles_agree_with_reference) {
     for (size_t k = 0; k < sizeof profiles / sizeof *profiles; k++) {
         check(&(batchnorm_case){shapes[2], with_relu, "raw", false, profiles[k]});
         check(&(batchnorm_case){shapes[3], with_relu, "norm:4", true, profiles[k]});
+        check(&(batchnorm_case){shapes[3], with_relu, "btc:4", true, profiles[k]});
     }
 }
 END_TEST

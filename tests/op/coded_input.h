@@ -10,7 +10,7 @@
 #include "support/support.h"
 
 static const char *const input_codings[] = {"norm:1", "norm:2", "norm:3", "norm:3,lloyd",
-                                            "norm:4", "norm:6", "norm:8"};
+                                            "norm:4", "norm:6", "norm:8", "btc:4"};
 enum { INPUT_CODINGS = sizeof input_codings / sizeof *input_codings };
 
 /* A code of any bytes behind which a ReLU follows, and on the host what it decodes to: values up to

@@ -102,6 +102,17 @@ START_TEST(the_table) {
           {"add3 mask", "signmask of mask for mask"},
           {"gap code", "half of activation for value"},
           {"pool index", "argmax of index for index"}}},
+        {"btc:4",
+         {{"bn1 x-hat", "btc:4 of normalised for x-hat mask"},
+          {"bn1 code", "-"},
+          {"bn2 x-hat", "btc:4 of normalised for x-hat mask value"},
+          {"bn2 code", "-"},
+          {"image code", "half of input for value"},
+          {"add2 code", "group:2 of activation for mask value"},
+          {"add2 mask", "-"},
+          {"add3 mask", "signmask of mask for mask"},
+          {"gap code", "half of activation for value"},
+          {"pool index", "argmax of index for index"}}},
         {"avgpool:2",
          {{"conv1", "raw of normalised for x-hat mask"},
           {"pool", "raw of normalised for x-hat mask"},
@@ -129,6 +140,8 @@ START_TEST(stored_bytes_are_the_codecs) {
         size_t raw_bytes, stored_bytes;
     } cases[] = {
         {"half", "bn1 x-hat", 4096, 2048},       {"half", "bn1 mask", 4096, 128},
+        {"btc:2", "bn1 x-hat", 4096, 384},       {"btc:4", "bn1 x-hat", 4096, 192},
+        {"btc:8", "bn1 x-hat", 4096, 144},       {"btc:2", "add2 code", 1024, 104},
         {"norm:8", "bn1 x-hat", 4096, 1024},     {"norm:4", "bn1 x-hat", 4096, 512},
         {"norm:4", "image code", 4096, 2048},    {"avgpool:2", "bn2 code", 1024, 256},
         {"avgpool:3", "bn2 code", 1024, 256},    {"avgpool:4", "bn2 code", 1024, 64},
@@ -336,7 +349,7 @@ START_TEST(a_policy_stores_values) {
         TEST_FAILS(
             plan_try(g, &(pp_plan_options){.batch = 2, .codec = codecs[i]}, &plan),
             PP_ERROR_INVALID_ARGUMENT,
-            "stores masks, indices or images only; a policy is raw, half, norm:K, group:K or avgpool:W");
+            "stores masks, indices or images only; a policy is raw, half, norm:K, btc:W, group:K or avgpool:W");
     }
     pp_graph_destroy(g);
 }

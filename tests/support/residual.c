@@ -7,6 +7,7 @@
 #include "ref/batchnorm_ref.h"
 #include "ref/batchnorm_relu_ref.h"
 #include "ref/blockmean_ref.h"
+#include "ref/btc_ref.h"
 #include "ref/conv2d_ref.h"
 #include "ref/dense_ref.h"
 #include "ref/global_avgpool_ref.h"
@@ -49,6 +50,11 @@ static residual_codec read_policy(const char *policy) {
         codec.half_values = true;
         /* Values that no code reproduces get as many bits, or the next number there is. */
         codec.group_bits = codec.bits < 5 ? codec.bits : 8;
+    }
+    if (!strncmp(policy, "btc:", 4)) {
+        codec.btc_side = (size_t)(policy[4] - '0');
+        codec.half_values = true;
+        codec.group_bits = codec.btc_side == 2 ? 3 : 2;
     }
     if (!strncmp(policy, "avgpool:", 8)) codec.block_side = (size_t)(policy[8] - '0');
     const char *group = strstr(policy, "group:");
@@ -126,8 +132,10 @@ static void round_to_half(double *values, size_t count) {
 }
 
 /* x-hat, and behind a ReLU the mask too, become what their code decodes to. */
-static void code_xhat(const residual *net, size_t count, double *xhat, size_t gamma, bool relu,
+static void code_xhat(const residual *net, ref_shape shape, double *xhat, size_t gamma, bool relu,
                       uint8_t *mask) {
+    const size_t count = ref_elems(shape);
+    const ref_btc btc = {net->codec.btc_side, relu};
     const ref_norm norm = {.bits = net->codec.bits,
                            .clip = ref_norm_clip(net->codec.bits),
                            .relu = relu,
@@ -135,16 +143,21 @@ static void code_xhat(const residual *net, size_t count, double *xhat, size_t ga
     float narrow[LARGE], gammas[WIDTH], betas[WIDTH];
     uint8_t code[LARGE];
     if (net->codec.half_xhat) round_to_half(xhat, count);
-    if (!norm.bits) return;
+    if (!norm.bits && !btc.side) return;
     for (size_t c = 0; c < WIDTH; c++) {
         gammas[c] = (float)net->p[gamma].value[c];
         betas[c] = (float)net->p[gamma + 1].value[c];
     }
     for (size_t i = 0; i < count; i++) narrow[i] = (float)xhat[i];
-    ref_norm_encode(&norm, count / WIDTH, WIDTH, narrow, gammas, betas, code);
-    ref_norm_decode_xhat(&norm, count / WIDTH, WIDTH, code, gammas, betas, narrow);
+    if (btc.side) {
+        ref_btc_encode(&btc, shape, narrow, gammas, betas, code);
+        ref_btc_decode(&btc, shape, code, gammas, betas, narrow, mask, NULL);
+    } else {
+        ref_norm_encode(&norm, count / WIDTH, WIDTH, narrow, gammas, betas, code);
+        ref_norm_decode_xhat(&norm, count / WIDTH, WIDTH, code, gammas, betas, narrow);
+        if (relu) ref_norm_decode_mask(&norm, count / WIDTH, WIDTH, code, gammas, betas, mask);
+    }
     for (size_t i = 0; i < count; i++) xhat[i] = (double)narrow[i];
-    if (relu) ref_norm_decode_mask(&norm, count / WIDTH, WIDTH, code, gammas, betas, mask);
 }
 
 /* The graph's numbers of the nodes whose values a group is drawn for. */
@@ -164,8 +177,8 @@ static void code_group(const residual *net, ref_shape shape, double *values, uin
 
 /* Replaces what forward left by what backward may read. `input` is conv1's. */
 static void code_saved(residual *net, double *input, size_t step) {
-    code_xhat(net, LARGE, net->xhat1, BN1_GAMMA, true, net->mask1);
-    code_xhat(net, SMALL, net->xhat2, BN2_GAMMA, false, NULL);
+    code_xhat(net, large, net->xhat1, BN1_GAMMA, true, net->mask1);
+    code_xhat(net, small, net->xhat2, BN2_GAMMA, false, NULL);
     if (net->codec.half_values) {
         round_to_half(input, INPUT);
         if (!net->codec.group_bits) round_to_half(net->pooled, SMALL);

@@ -18,8 +18,9 @@
  *     relu2's mask        exact   exact   exact           exact
  *     fc's input          raw     half    half            raw
  *
- * (group:8 with norm:5.) With @activation=group:K conv2's and fc's inputs are in that code, with
- * avgpool:W+group:K the block means.
+ * (group:8 with norm:5.) btc:W is as norm:K, with group:3 for W = 2 and group:2 else. With
+ * @activation=group:K conv2's and fc's inputs are in that code, with avgpool:W+group:K the block
+ * means.
  */
 #ifndef PP_TEST_RESIDUAL_H
 #define PP_TEST_RESIDUAL_H
@@ -59,6 +60,7 @@ typedef struct residual_codec {
     unsigned group_bits; /* of activations, or of block means */
     bool groups_points;  /* also of those of one pixel */
     size_t block_side;
+    size_t btc_side; /* of x-hat's blocks */
 } residual_codec;
 
 typedef struct residual {
@@ -75,7 +77,7 @@ typedef struct residual {
 
 extern const char *const residual_statistics[RESIDUAL_STATISTICS]; /* their names */
 
-/* The golden's initial state. `policy`: raw, half, norm:4, norm:8 or avgpool:W with one digit;
+/* The golden's initial state. `policy`: raw, half, norm:K, btc:W or avgpool:W with one digit;
  * " @activation=group:K" may follow, and "+group:K" behind avgpool:W. */
 void residual_start(residual *net, const golden *g, const char *policy);
 
