@@ -62,8 +62,9 @@ typedef struct pp_codec_override {
  * the layer's output takes its input's place, and its input's gradient that of its output, where
  * nobody else needs them and the shapes are equal. */
 typedef struct pp_band {
-    const char *first, *last; /* a batch-norm or sum and the ReLU behind it go by the former's name */
-    uint32_t images;          /* a divisor of the batch; 0: about an eighth of it */
+    const char *first,
+        *last;       /* a batch-norm or sum and the ReLU behind it go by the former's name */
+    uint32_t images; /* a divisor of the batch; 0: about an eighth of it */
 } pp_band;
 
 typedef struct pp_plan_options {
@@ -179,9 +180,9 @@ typedef struct pp_plan_layer {
      * layer's: the layers' sum is the summary's saved_raw_bytes where everything is trained. */
     size_t framework_bytes;
     struct {
-        const char *view; /* "value" (of its input), "mask", "x-hat", "index", "statistics" */
-        size_t row;       /* where it lies (pp_plan_read_row); several layers may read one row */
-        bool exact;       /* what is read is what the forward pass made */
+        const char *view;   /* "value" (of its input), "mask", "x-hat", "index", "statistics" */
+        size_t row;         /* where it lies (pp_plan_read_row); several layers may read one row */
+        bool exact;         /* what is read is what the forward pass made */
     } reads[PP_PLAN_READS]; /* what its backward reads of the forward pass */
     size_t read_count;
     pp_gradient_term weight, bias, gamma, beta, input;

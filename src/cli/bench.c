@@ -99,8 +99,8 @@ void cli_bench_write_subject(pp__json *json, const cli_setup *setup) {
 
 void cli_bench_print_subject(const cli_setup *setup) {
     printf("%s, batch %" PRIu32 ", %s, on %s (profile %s)\n", setup->settings->model,
-           setup->summary.batch, cli_policy_name(setup->settings), pp_device_describe(setup->device)->name,
-           pp_profile_name(setup->profile));
+           setup->summary.batch, cli_policy_name(setup->settings),
+           pp_device_describe(setup->device)->name, pp_profile_name(setup->profile));
 }
 
 const cli_group cli_bench_options = {

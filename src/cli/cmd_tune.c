@@ -200,8 +200,7 @@ static void print_subject(const tuning *run, pp__text *text) {
                  pp_profile_name(run->setup.profile));
     for (size_t i = 0; i < run->contest_count; i++)
         pp__text_add(text, "network %s batch %" PRIu64 " %s\n", run->contests[i].settings.model,
-                     run->contests[i].settings.batch,
-                     cli_policy_name(&run->contests[i].settings));
+                     run->contests[i].settings.batch, cli_policy_name(&run->contests[i].settings));
 }
 
 static int read_state(tuning *run) {

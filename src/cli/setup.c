@@ -253,8 +253,8 @@ static int save_policy(cli_setup *setup) {
     cli_outfile file = {0};
     int code = cli_check(setup, pp_plan_print_policy(setup->plan, &text));
     if (!code)
-        code = cli_outfile_open(&file, setup->command, "--save-policy",
-                                setup->settings->save_policy);
+        code =
+            cli_outfile_open(&file, setup->command, "--save-policy", setup->settings->save_policy);
     if (!code) fputs(text, file.file);
     if (!code) code = cli_outfile_finish(&file);
     cli_outfile_discard(&file);

@@ -13,10 +13,11 @@ pp_status pp__memory_create(pp_device *device, size_t bytes, pp__memory **memory
             (unsigned long long)device->info.max_allocation_bytes, device->info.name);
     if (bytes > device->info.memory_bytes ||
         device->counters.live_buffer_bytes > device->info.memory_bytes - bytes)
-        return pp__fail(device->engine, PP_ERROR_OUT_OF_MEMORY,
-                        "a buffer of %zu bytes beside %llu in use is more than the %llu that %s has",
-                        bytes, (unsigned long long)device->counters.live_buffer_bytes,
-                        (unsigned long long)device->info.memory_bytes, device->info.name);
+        return pp__fail(
+            device->engine, PP_ERROR_OUT_OF_MEMORY,
+            "a buffer of %zu bytes beside %llu in use is more than the %llu that %s has", bytes,
+            (unsigned long long)device->counters.live_buffer_bytes,
+            (unsigned long long)device->info.memory_bytes, device->info.name);
     pp__memory *memory;
     PP_TRY(pp__allocate(device->engine, 1, sizeof *memory, &memory));
     memory->device = device;

@@ -649,6 +649,7 @@ bool pp__plan_runs_alone(const pp_plan *plan, uint32_t node) {
 bool pp__plan_same_run(const pp_plan *plan, uint32_t a, uint32_t b) {
     for (size_t i = 0; i < plan->run_count; i++) {
         const pp__plan_run *run = &plan->runs[i];
+        if (run->images == plan->batch) continue;
         if (a >= run->first && a <= run->last) return b >= run->first && b <= run->last;
     }
     return true;

@@ -6,11 +6,12 @@
 #include "util/parse.h"
 
 static pp_status fail(pp_engine *engine, const char *entry, size_t length) {
-    return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
-                    "POCKETPROP_LIMITS: \"%.*s\" is none of work_group=N, local_memory=BYTES, "
-                    "max_allocation=BYTES, memory=BYTES, alignment=BYTES (a power of two up to 1M), "
-                    "no_half, no_images, distrust",
-                    (int)(length < 200 ? length : 200), entry);
+    return pp__fail(
+        engine, PP_ERROR_INVALID_ARGUMENT,
+        "POCKETPROP_LIMITS: \"%.*s\" is none of work_group=N, local_memory=BYTES, "
+        "max_allocation=BYTES, memory=BYTES, alignment=BYTES (a power of two up to 1M), "
+        "no_half, no_images, distrust",
+        (int)(length < 200 ? length : 200), entry);
 }
 
 static pp_status read_entry(pp_engine *engine, const char *entry, size_t length,

@@ -15,7 +15,7 @@ typedef struct pp__limits {
     size_t work_group_size;
     size_t local_memory_bytes;
     size_t max_allocation_bytes;
-    size_t memory_bytes; /* of all buffers together */
+    size_t memory_bytes;    /* of all buffers together */
     size_t alignment_bytes; /* at least so much; a power of two up to the one above */
     bool no_half, no_images;
     bool distrust; /* every self-test of a fast path fails (device/self_test.h) */

@@ -346,10 +346,10 @@ START_TEST(a_policy_stores_values) {
     static const char *const codecs[] = {"signmask", "argmax"};
     for (size_t i = 0; i < 2; i++) {
         pp_plan *plan = NULL;
-        TEST_FAILS(
-            plan_try(g, &(pp_plan_options){.batch = 2, .codec = codecs[i]}, &plan),
-            PP_ERROR_INVALID_ARGUMENT,
-            "stores masks, indices or images only; a policy is raw, half, norm:K, btc:W, group:K or avgpool:W");
+        TEST_FAILS(plan_try(g, &(pp_plan_options){.batch = 2, .codec = codecs[i]}, &plan),
+                   PP_ERROR_INVALID_ARGUMENT,
+                   "stores masks, indices or images only; a policy is raw, half, norm:K, btc:W, "
+                   "group:K or avgpool:W");
     }
     pp_graph_destroy(g);
 }
