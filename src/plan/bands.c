@@ -385,7 +385,8 @@ static pp_status add_forward(expansion *e, const pp__plan_step *from) {
     }
     PP_TRY(add_template(e, from, PP__STEP_FORWARD, NULL, &t));
     t->step.divided = divides;
-    return fit_workspace(e, &t->step, PP__PASS_FORWARD, e->run->images);
+    PP_TRY(fit_workspace(e, &t->step, PP__PASS_FORWARD, e->run->images));
+    return node->moments_apart ? add_whole_moments(e, from) : PP_OK;
 }
 
 /* A run of one node: in bands where its output takes the input's place, whole elsewhere. */
@@ -509,7 +510,7 @@ static void widen_moments(const expansion *e) {
         pp__plan_query_band(plan, i, e->run->images, plan->profile, &q, stored);
         if (pp__plan_runs_alone(plan, i) && !overwrites(plan, i)) continue;
         node->moment_splits = node->op->moments(&q) * q.bands;
-        if (!node->moment_splits && pp__plan_runs_alone(plan, i)) {
+        if (!node->moment_splits && !is_local(e, node->value)) {
             const uint32_t reader = normaliser_of(plan, i);
             pp__plan_query(plan, reader, plan->profile, &q, stored);
             node->moment_splits = plan->nodes[reader].op->input_splits(&q);

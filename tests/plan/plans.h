@@ -36,14 +36,19 @@ static inline void add_head(pp_graph *g, pp_value x) {
     pp_graph_softmax_cross_entropy(g, "loss", x, 0);
 }
 
-/* With the profile "default". */
-static inline pp_status plan_try(const pp_graph *graph, const pp_plan_options *options,
-                                 pp_plan **plan_out) {
+static inline pp_status plan_try_with(const char *profile_name, const pp_graph *graph,
+                                      const pp_plan_options *options, pp_plan **plan_out) {
     pp_profile *profile = NULL;
-    TEST_OK(pp_profile_load(test_engine(), "default", &profile));
+    TEST_OK(pp_profile_load(test_engine(), profile_name, &profile));
     pp_status status = pp_plan_create(graph, profile, options, plan_out);
     pp_profile_destroy(profile);
     return status;
+}
+
+/* With the profile "default". */
+static inline pp_status plan_try(const pp_graph *graph, const pp_plan_options *options,
+                                 pp_plan **plan_out) {
+    return plan_try_with("default", graph, options, plan_out);
 }
 
 static inline pp_plan *plan_of(const pp_graph *graph, const pp_plan_options *options) {
