@@ -67,6 +67,15 @@ typedef struct pp_band {
     uint32_t images; /* a divisor of the batch; 0: about an eighth of it */
 } pp_band;
 
+/* What a codec would do to the gradient through one saved value, in any unit that all of them
+ * share (measure.h measures it). Texts are borrowed. */
+typedef struct pp_harm {
+    const char *value; /* the node's name */
+    const char *kind;  /* "normalised", "activation" */
+    const char *codec; /* "norm:4" */
+    double harm;
+} pp_harm;
+
 typedef struct pp_plan_options {
     /* Samples per step; 0 with a budget: the largest batch that fits without the coarsest codes. */
     uint32_t batch;
@@ -85,6 +94,10 @@ typedef struct pp_plan_options {
      * this, with as little harm to the gradient as can be expected. `codec` is then NULL; overrides
      * pin values. PP_ERROR_OUT_OF_MEMORY: it cannot be done; the message says what can. */
     size_t budget_bytes;
+    /* Of a budget: measured harms in the place of the codecs' expected errors. What they leave out
+     * keeps the latter, so their mean over the values is best 1 for a code that loses everything. */
+    const pp_harm *harms;
+    size_t harm_count;
 } pp_plan_options;
 
 /* Borrows graph and profile only during the call. The caller owns *plan_out.
@@ -134,10 +147,21 @@ typedef struct pp_plan_row {
     const char *views; /* what backward reads from it, e.g. "x-hat mask value" */
     size_t raw_bytes, stored_bytes;
     size_t first_step, last_step;
-    size_t chunk, offset_bytes;
+    size_t piece_count;
+    size_t chunk, offset_bytes; /* of the first piece */
 } pp_plan_row;
 size_t pp_plan_row_count(const pp_plan *plan);
 void pp_plan_read_row(const pp_plan *plan, size_t index, pp_plan_row *row_out);
+
+/* A value lies in one piece, or, where all steps take bands of the batch, in several: each holds as
+ * many images and has a place only for the steps that take these. */
+typedef struct pp_plan_piece {
+    uint32_t first_image, image_count; /* 0, 0: a value that is not per image */
+    size_t bytes;                      /* stored */
+    size_t first_step, last_step;
+    size_t chunk, offset_bytes;
+} pp_plan_piece;
+void pp_plan_read_piece(const pp_plan *plan, size_t row, size_t index, pp_plan_piece *piece_out);
 
 /* A name for each step, borrowed; e.g. "conv1 forward". */
 const char *pp_plan_step_name(const pp_plan *plan, size_t step);

@@ -13,7 +13,22 @@
 
 enum { TOP_ROWS = 12 };
 
-static void write_row(pp__json *json, const pp_plan_row *row) {
+static void write_piece(pp__json *json, const pp_plan_piece *piece) {
+    pp__json_open_object(json, NULL);
+    pp__json_integer(json, "first_image", piece->first_image);
+    pp__json_integer(json, "image_count", piece->image_count);
+    pp__json_integer(json, "bytes", piece->bytes);
+    pp__json_integer(json, "first_step", piece->first_step);
+    pp__json_integer(json, "last_step", piece->last_step);
+    pp__json_integer(json, "chunk", piece->chunk);
+    pp__json_integer(json, "offset", piece->offset_bytes);
+    pp__json_close(json);
+}
+
+static void write_row(pp__json *json, const pp_plan *plan, size_t index) {
+    pp_plan_row of_plan;
+    const pp_plan_row *row = &of_plan;
+    pp_plan_read_row(plan, index, &of_plan);
     pp__json_open_object(json, NULL);
     pp__json_text(json, "name", row->name);
     pp__json_text(json, "class", pp_memory_class_name(row->memory_class));
@@ -26,6 +41,13 @@ static void write_row(pp__json *json, const pp_plan_row *row) {
     pp__json_integer(json, "last_step", row->last_step);
     pp__json_integer(json, "chunk", row->chunk);
     pp__json_integer(json, "offset", row->offset_bytes);
+    pp__json_open_array(json, "pieces");
+    for (size_t i = 0; row->piece_count > 1 && i < row->piece_count; i++) {
+        pp_plan_piece piece;
+        pp_plan_read_piece(plan, index, i, &piece);
+        write_piece(json, &piece);
+    }
+    pp__json_close(json);
     pp__json_close(json);
 }
 
@@ -54,11 +76,7 @@ static void write_plan(const cli_setup *setup) {
     pp__json_text(&json, "peak_step_name", summary->peak_step_name);
     pp__json_integer(&json, "chunk_count", summary->chunk_count);
     pp__json_open_array(&json, "values");
-    for (size_t i = 0; i < pp_plan_row_count(setup->plan); i++) {
-        pp_plan_row row;
-        pp_plan_read_row(setup->plan, i, &row);
-        write_row(&json, &row);
-    }
+    for (size_t i = 0; i < pp_plan_row_count(setup->plan); i++) write_row(&json, setup->plan, i);
     pp__json_close(&json);
     pp__json_close(&json);
     pp__json_end(&json);

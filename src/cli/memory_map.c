@@ -31,6 +31,8 @@ static const pp_memory_class stack[PP_MEMORY_CLASS_COUNT] = {
 typedef struct map {
     const pp_plan *plan;
     pp_plan_summary summary;
+    pp_plan_row *values; /* what has one place */
+    size_t value_count;
     size_t *bases;       /* per chunk: where it begins, chunks put one behind the other */
     size_t bytes;        /* of all chunks */
     size_t *live;        /* [step][class] */
@@ -43,17 +45,37 @@ typedef struct box {
 } box;
 
 static void release(map *m) {
+    free(m->values);
     free(m->bases);
     free(m->live);
     free(m->thin);
 }
 
-static void place_chunks(map *m) {
+/* Each piece of a value as a value of its own. */
+static void list_values(map *m) {
     for (size_t i = 0; i < pp_plan_row_count(m->plan); i++) {
         pp_plan_row row;
         pp_plan_read_row(m->plan, i, &row);
-        size_t end = row.offset_bytes + row.stored_bytes;
-        if (end > m->bases[row.chunk]) m->bases[row.chunk] = end;
+        for (size_t k = 0; k < row.piece_count; k++) {
+            pp_plan_piece piece;
+            pp_plan_read_piece(m->plan, i, k, &piece);
+            pp_plan_row *value = &m->values[m->value_count++];
+            *value = row;
+            value->raw_bytes = row.raw_bytes / row.piece_count;
+            value->stored_bytes = piece.bytes;
+            value->first_step = piece.first_step;
+            value->last_step = piece.last_step;
+            value->chunk = piece.chunk;
+            value->offset_bytes = piece.offset_bytes;
+        }
+    }
+}
+
+static void place_chunks(map *m) {
+    for (size_t i = 0; i < m->value_count; i++) {
+        const pp_plan_row *row = &m->values[i];
+        size_t end = row->offset_bytes + row->stored_bytes;
+        if (end > m->bases[row->chunk]) m->bases[row->chunk] = end;
     }
     for (size_t c = 0; c < m->summary.chunk_count; c++) {
         size_t chunk_bytes = m->bases[c];
@@ -65,13 +87,12 @@ static void place_chunks(map *m) {
 /* Every value adds itself at its first step and takes itself off behind its last. */
 static void sum_live(map *m) {
     const size_t steps = m->summary.step_count;
-    for (size_t i = 0; i < pp_plan_row_count(m->plan); i++) {
-        pp_plan_row row;
-        pp_plan_read_row(m->plan, i, &row);
-        m->live[row.first_step * PP_MEMORY_CLASS_COUNT + row.memory_class] += row.stored_bytes;
-        if (row.last_step + 1 < steps)
-            m->live[(row.last_step + 1) * PP_MEMORY_CLASS_COUNT + row.memory_class] -=
-                row.stored_bytes;
+    for (size_t i = 0; i < m->value_count; i++) {
+        const pp_plan_row *row = &m->values[i];
+        m->live[row->first_step * PP_MEMORY_CLASS_COUNT + row->memory_class] += row->stored_bytes;
+        if (row->last_step + 1 < steps)
+            m->live[(row->last_step + 1) * PP_MEMORY_CLASS_COUNT + row->memory_class] -=
+                row->stored_bytes;
     }
     for (size_t i = PP_MEMORY_CLASS_COUNT; i < steps * PP_MEMORY_CLASS_COUNT; i++)
         m->live[i] += m->live[i - PP_MEMORY_CLASS_COUNT];
@@ -80,10 +101,18 @@ static void sum_live(map *m) {
 static bool prepare(map *m, const pp_plan *plan) {
     *m = (map){.plan = plan};
     pp_plan_summarize(plan, &m->summary);
+    size_t value_count = 0;
+    for (size_t i = 0; i < pp_plan_row_count(plan); i++) {
+        pp_plan_row row;
+        pp_plan_read_row(plan, i, &row);
+        value_count += row.piece_count;
+    }
+    m->values = calloc(value_count + 1, sizeof *m->values);
     m->bases = calloc(m->summary.chunk_count + 1, sizeof *m->bases);
     m->live = calloc(m->summary.step_count, PP_MEMORY_CLASS_COUNT * sizeof *m->live);
     m->thin = calloc(MAP_HEIGHT, SPAN);
-    if (!m->bases || !m->live || !m->thin) return false;
+    if (!m->values || !m->bases || !m->live || !m->thin) return false;
+    list_values(m);
     place_chunks(m);
     sum_live(m);
     return true;
@@ -274,19 +303,17 @@ static void draw_thin(cli_page *page, map *m, pp_memory_class memory_class) {
 }
 
 static size_t draw_values(cli_page *page, map *m) {
-    const size_t count = pp_plan_row_count(m->plan);
     size_t left_out = 0;
     for (int pass = 0; pass < 2; pass++) {
-        for (size_t i = 0; i < count; i++) {
-            pp_plan_row row;
-            pp_plan_read_row(m->plan, i, &row);
-            const box b = box_of(m, &row);
-            const bool is_thin = count > CLI_MAP_VALUES && (b.width < 1 || b.height < 1);
+        for (size_t i = 0; i < m->value_count; i++) {
+            const pp_plan_row *row = &m->values[i];
+            const box b = box_of(m, row);
+            const bool is_thin = m->value_count > CLI_MAP_VALUES && (b.width < 1 || b.height < 1);
             left_out += pass == 0 && is_thin;
             if (pass == 0 && is_thin)
-                shade(m, row.memory_class, &b);
+                shade(m, row->memory_class, &b);
             else if (pass == 1 && !is_thin)
-                draw_value(page, m, &row, &b);
+                draw_value(page, m, row, &b);
         }
         for (int c = 0; c < PP_MEMORY_CLASS_COUNT && pass == 0; c++)
             draw_thin(page, m, (pp_memory_class)c);
@@ -324,7 +351,7 @@ static void draw(cli_page *page, map *m) {
         "<p class=\"faint\">%zu of the %zu values are thinner than a pixel and are drawn "
         "together, by class; what backward reads of them stands in the table of "
         "layers.</p>\n",
-        left_out, pp_plan_row_count(m->plan));
+        left_out, m->value_count);
 }
 
 bool cli_page_memory_map(cli_page *page, const pp_plan *plan) {

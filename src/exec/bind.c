@@ -7,18 +7,22 @@
 
 pp__ref pp__session_ref(const pp_session *session, uint32_t buffer) {
     if (buffer == PP__NONE) return (pp__ref){0};
-    const pp__plan_buffer *b = &session->plan->buffers[buffer];
-    return (pp__ref){session->arena.chunks[b->chunk], b->offset_bytes};
+    const pp_plan *plan = session->plan;
+    const pp__plan_piece *piece = &plan->pieces[plan->buffers[buffer].first_piece];
+    return (pp__ref){session->arena.chunks[piece->chunk], piece->offset_bytes};
 }
 
 /* The step's images in a buffer; one that holds a band alone begins with them. */
 static pp__ref image_ref(const pp_session *session, const pp__plan_step *step, uint32_t buffer) {
-    pp__ref ref = pp__session_ref(session, buffer);
-    if (buffer == PP__NONE || session->plan->buffers[buffer].images != session->plan->batch)
-        return ref;
-    ref.offset_bytes +=
-        session->plan->buffers[buffer].bytes / session->plan->batch * step->first_image;
-    return ref;
+    if (buffer == PP__NONE) return (pp__ref){0};
+    const pp__plan_buffer *b = &session->plan->buffers[buffer];
+    if (b->images != session->plan->batch) return pp__session_ref(session, buffer);
+    const uint32_t each = b->images / (uint32_t)b->piece_count;
+    const pp__plan_piece *piece = &session->plan->pieces[b->first_piece + step->first_image / each];
+    return (pp__ref){
+        session->arena.chunks[piece->chunk],
+        piece->offset_bytes + b->bytes / b->images * (step->first_image % each),
+    };
 }
 
 static void bind_stored(const pp_session *session, const pp__plan_step *step,
@@ -230,6 +234,19 @@ static pp_status record_step(const recording *r, const pp__plan_step *step) {
         case PP__STEP_UPDATE: return record_update(r, step);
     }
     return PP_OK;
+}
+
+pp_status pp__session_record_step(const pp_session *session, const pp_profile *profile,
+                                  const pp__plan_step *step, pp__stream *stream) {
+    const recording r = {session, NULL, profile, stream, true, false};
+    return record_step(&r, step);
+}
+
+pp__stored pp__session_stored(const pp_session *session, const pp__saved *saved) {
+    static const pp__plan_step whole = {.first_image = 0};
+    pp__stored stored = pp__plan_stored(session->plan, saved);
+    bind_stored(session, &whole, saved, &stored);
+    return stored;
 }
 
 static bool is_update(const pp__plan_step *step) {

@@ -105,6 +105,11 @@ static pp_status transfer(pp_session *session, const pp_batch *batch, uint32_t l
     return PP_OK;
 }
 
+pp_status pp__session_transfer(pp_session *session, const pp_batch *batch) {
+    PP_TRY(check_batch(session, batch, true));
+    return transfer(session, batch, batch->count, 0);
+}
+
 pp_status pp_session_step(pp_session *session, const pp_batch *batch, float learning_rate) {
     const pp_plan *plan = session->plan;
     if (plan->inference)
@@ -139,8 +144,7 @@ pp_status pp_session_predict(pp_session *session, const pp_batch *batch, float *
     PP_TRY(check_batch(session, batch, false));
     PP_TRY(transfer(session, batch, 0, 0));
     PP_TRY(pp__stream_run(session->inference));
-    const pp__plan_node *last =
-        loss_of(plan) ? &plan->nodes[loss_of(plan)->inputs[0]] : &plan->nodes[plan->node_count - 1];
+    const pp__plan_node *last = &plan->nodes[pp__plan_prediction(plan)];
     return pp__read_now(session->device, pp__session_ref(session, last->value), outputs,
                         pp__shape_bytes(last->shape) / plan->batch * batch->count);
 }

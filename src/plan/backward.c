@@ -14,11 +14,18 @@
 #include "profile/profile.h"
 #include "util/size.h"
 
+/* A buffer with a gradient. */
+typedef struct place {
+    uint32_t sharers; /* values whose pending gradient lies there */
+    uint32_t maker;   /* the node whose backward step wrote it first */
+} place;
+
 typedef struct backward_pass {
     pp_plan *plan;
+    uint32_t number;    /* of the node at hand */
     uint32_t *gradient; /* per node: the buffer of its output's gradient, or PP__NONE so far */
-    uint32_t *sharers;  /* per buffer: values whose pending gradient lies there */
-    size_t sharer_capacity;
+    place *places;      /* per buffer */
+    size_t place_capacity;
     uint32_t waiting_last, waiting_first; /* the nodes whose updates wait; last PP__NONE: none */
     size_t waiting_bytes, most_waiting_bytes;
 } backward_pass;
@@ -32,25 +39,27 @@ static pp_status new_gradient(backward_pass *b, uint32_t node, uint32_t *buffer_
     PP_TRY(pp__plan_add_buffer(plan, plan->nodes[node].name, "gradient", PP_MEMORY_TRANSIENT, bytes,
                                bytes, buffer_out));
     plan->buffers[*buffer_out].images = plan->batch;
-    return pp__grow(plan->engine, &b->sharers, &b->sharer_capacity, plan->buffer_count,
-                    sizeof *b->sharers);
+    PP_TRY(pp__grow(plan->engine, &b->places, &b->place_capacity, plan->buffer_count,
+                    sizeof *b->places));
+    b->places[*buffer_out].maker = b->number;
+    return PP_OK;
 }
 
 static void set_gradient(backward_pass *b, uint32_t node, uint32_t buffer) {
     b->gradient[node] = buffer;
-    b->sharers[buffer]++;
+    b->places[buffer].sharers++;
 }
 
 /* Before adding to a node's gradient: make its buffer its own. */
 static pp_status make_exclusive(backward_pass *b, uint32_t node) {
     uint32_t shared = b->gradient[node], own;
-    if (b->sharers[shared] == 1) return PP_OK;
+    if (b->places[shared].sharers == 1) return PP_OK;
     PP_TRY(new_gradient(b, node, &own));
     pp__plan_step *step;
     PP_TRY(pp__plan_add_step(b->plan, PP__STEP_COPY_GRADIENT, node, "copy gradient", &step));
     step->output_gradient = shared;
     step->input_gradients[0] = own;
-    b->sharers[shared]--;
+    b->places[shared].sharers--;
     set_gradient(b, node, own);
     return PP_OK;
 }
@@ -102,6 +111,13 @@ static pp_status add_parameter_step(backward_pass *b, uint32_t number, uint32_t 
     return place_parameter_gradients(plan, &plan->nodes[number]);
 }
 
+/* In bands, what comes from outside of the run is read again by every pass over them. */
+static bool may_overwrite(const backward_pass *b, uint32_t number, uint32_t output_gradient) {
+    if (pp__plan_runs_alone(b->plan, number)) return true;
+    return b->plan->nodes[number].op->traits & PP__OP_GRADIENT_IN_PLACE &&
+           pp__plan_same_run(b->plan, number, b->places[output_gradient].maker);
+}
+
 /* Where backward writes the gradient of input j, and whether it adds. */
 static pp_status place_input_gradient(backward_pass *b, uint32_t number, size_t j,
                                       uint32_t output_gradient, uint32_t *buffer_out,
@@ -114,11 +130,10 @@ static pp_status place_input_gradient(backward_pass *b, uint32_t number, size_t 
         PP_TRY(make_exclusive(b, input));
     } else {
         uint32_t buffer = output_gradient;
-        bool in_place =
-            j == 0 && output_gradient != PP__NONE &&
-            (node->op->traits & PP__OP_GRADIENT_IN_PLACE || pp__plan_runs_alone(plan, number)) &&
-            b->sharers[output_gradient] == 1 &&
-            pp__shape_equal(plan->nodes[input].shape, node->shape);
+        bool in_place = j == 0 && output_gradient != PP__NONE &&
+                        may_overwrite(b, number, output_gradient) &&
+                        b->places[output_gradient].sharers == 1 &&
+                        pp__shape_equal(plan->nodes[input].shape, node->shape);
         if (!in_place) PP_TRY(new_gradient(b, input, &buffer));
         set_gradient(b, input, buffer);
     }
@@ -132,17 +147,17 @@ static pp_status add_common_step(backward_pass *b, uint32_t number, uint32_t out
     pp_plan *plan = b->plan;
     uint32_t buffer = output_gradient;
     bool in_place =
-        plan->nodes[number].op->traits & PP__OP_GRADIENT_IN_PLACE && b->sharers[buffer] == 1;
+        plan->nodes[number].op->traits & PP__OP_GRADIENT_IN_PLACE && b->places[buffer].sharers == 1;
     if (!in_place) PP_TRY(new_gradient(b, number, &buffer));
     pp__plan_step *step;
     PP_TRY(pp__plan_add_step(plan, PP__STEP_BACKWARD, number, "backward", &step));
     step->output_gradient = output_gradient;
     step->input_gradients[0] = buffer;
     PP_TRY(pp__plan_add_workspace(plan, number, PP__PASS_BACKWARD, step));
-    b->sharers[output_gradient]--;
-    b->sharers[buffer]++;
+    b->places[output_gradient].sharers--;
+    b->places[buffer].sharers++;
     PP_TRY(share_with_inputs(b, &plan->nodes[number], buffer));
-    b->sharers[buffer]--;
+    b->places[buffer].sharers--;
     return PP_OK;
 }
 
@@ -214,6 +229,7 @@ static pp_status await_update(backward_pass *b, uint32_t number) {
 
 static pp_status add_node_steps(backward_pass *b, uint32_t number) {
     pp_plan *plan = b->plan;
+    b->number = number;
     const pp__plan_node *node = &plan->nodes[number];
     uint32_t output_gradient = b->gradient[number];
     bool is_loss = number == plan->loss_node;
@@ -227,7 +243,7 @@ static pp_status add_node_steps(backward_pass *b, uint32_t number) {
             PP_TRY(add_parameter_step(b, number, output_gradient));
         PP_TRY(add_backward_step(b, number, output_gradient));
     }
-    if (!is_loss) b->sharers[output_gradient]--;
+    if (!is_loss) b->places[output_gradient].sharers--;
     return await_update(b, number);
 }
 
@@ -274,16 +290,16 @@ pp_status pp__plan_backward(pp_plan *plan) {
                 pp__allocate(plan->engine, plan->node_count, sizeof *b.gradient, &b.gradient),
                 done);
     for (size_t i = 0; i < plan->node_count; i++) b.gradient[i] = PP__NONE;
-    PP_TRY_GOTO(status,
-                pp__grow(plan->engine, &b.sharers, &b.sharer_capacity, plan->buffer_count,
-                         sizeof *b.sharers),
-                done);
+    PP_TRY_GOTO(
+        status,
+        pp__grow(plan->engine, &b.places, &b.place_capacity, plan->buffer_count, sizeof *b.places),
+        done);
     for (uint32_t i = (uint32_t)plan->node_count; i-- > 0;)
         PP_TRY_GOTO(status, add_node_steps(&b, i), done);
     PP_TRY_GOTO(status, plan->updates_at_end ? add_final_updates(&b) : add_update_step(&b), done);
     PP_TRY_GOTO(status, add_update_table(plan), done);
 done:
     pp__release(plan->engine, b.gradient);
-    pp__release(plan->engine, b.sharers);
+    pp__release(plan->engine, b.places);
     return status;
 }

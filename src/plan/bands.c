@@ -34,7 +34,7 @@ static bool overwrites(const pp_plan *plan, uint32_t node) {
 
 typedef struct template {
     pp__plan_step step;
-    size_t level;
+    size_t level, least_level;
     bool whole;            /* runs once, behind its pass, with all images */
     bool wanted;           /* by the pass at hand */
     bool wanted_untrained; /* ... by what inference does of it */
@@ -118,48 +118,62 @@ static void find_levels(expansion *e) {
     }
 }
 
-/* The first level at which somebody reads what template t makes for a band, or SIZE_MAX. */
-typedef struct demand {
-    const expansion *e;
-    size_t t, reader, level;
-} demand;
-
-static void note_demand(void *user, uint32_t buffer, bool reads, bool writes) {
-    (void)writes;
-    demand *d = user;
-    if (!reads || !is_local(d->e, buffer) || writer_before(d->e, d->reader, buffer) != d->t) return;
-    if (d->e->templates[d->reader].level < d->level) d->level = d->e->templates[d->reader].level;
-}
-
-/* May template t run at `level` for the first time? */
-typedef struct delay {
+/* The level up to which template t may wait: that of the first template that needs what it makes for
+ * a band, or that comes behind it in what it makes of the batch. SIZE_MAX: nobody does. */
+typedef struct patience {
     const expansion *e;
     size_t t, level;
-    bool refused;
-} delay;
+} patience;
 
-static void note_hurry(void *user, uint32_t buffer, bool reads, bool writes) {
-    delay *d = user;
-    if (is_local(d->e, buffer) || buffer == d->e->workspace) return;
-    for (size_t x = 0; x < d->e->count; x++) {
-        if (x == d->t) continue;
-        const question q = ask(d->e, x, buffer);
-        if (writes && (q.reads || q.writes)) d->refused = true;
-        if (reads && q.writes && x > d->t && d->e->templates[x].level < d->level) d->refused = true;
+static void limit_patience(void *user, uint32_t buffer, bool reads, bool writes) {
+    (void)reads;
+    patience *p = user;
+    if (!writes || buffer == p->e->workspace) return;
+    const bool local = is_local(p->e, buffer);
+    for (size_t x = p->t + 1; x < p->e->count; x++) {
+        const question q = ask(p->e, x, buffer);
+        if (!q.reads && (local || !q.writes)) continue;
+        if (local && writer_before(p->e, x, buffer) != p->t) continue;
+        if (p->e->templates[x].level < p->level) p->level = p->e->templates[x].level;
     }
 }
 
-/* What nobody needs before a later pass would be computed again there: it waits. */
+/* What nobody waits for may wait for the others that read the same images of a band, so that these
+ * are made once for all. */
+static void wait_for_readers(void *user, uint32_t buffer, bool reads, bool writes) {
+    (void)writes;
+    patience *p = user;
+    if (!reads || !is_local(p->e, buffer)) return;
+    const size_t writer = writer_before(p->e, p->t, buffer);
+    for (size_t x = 0; x < p->e->count; x++) {
+        if (x == p->t || !ask(p->e, x, buffer).reads) continue;
+        if (writer_before(p->e, x, buffer) != writer) continue;
+        if (p->e->templates[x].level < p->level) p->level = p->e->templates[x].level;
+    }
+}
+
+/* What it reads of the batch must not be written over meanwhile. */
+static void limit_reading(void *user, uint32_t buffer, bool reads, bool writes) {
+    (void)writes;
+    patience *p = user;
+    if (!reads || is_local(p->e, buffer) || buffer == p->e->workspace) return;
+    for (size_t x = p->t + 1; x < p->e->count; x++)
+        if (ask(p->e, x, buffer).writes && p->e->templates[x].level < p->level)
+            p->level = p->e->templates[x].level;
+}
+
+/* What nobody needs before a later pass would be computed again there: it waits, unless what it
+ * reads is gone by then. */
 static void postpone(expansion *e) {
     for (size_t t = e->count; t-- > 0;) {
         template *at = &e->templates[t];
-        demand d = {e, t, t + 1, SIZE_MAX};
-        for (; d.reader < e->count; d.reader++)
-            pp__plan_visit_step(e->plan, &e->templates[d.reader].step, note_demand, &d);
-        if (at->whole || d.level == SIZE_MAX || d.level <= at->level) continue;
-        delay wait = {e, t, d.level, false};
-        pp__plan_visit_step(e->plan, &at->step, note_hurry, &wait);
-        if (!wait.refused) at->level = d.level;
+        if (at->whole) continue;
+        patience p = {e, t, SIZE_MAX};
+        pp__plan_visit_step(e->plan, &at->step, limit_patience, &p);
+        if (p.level == SIZE_MAX) pp__plan_visit_step(e->plan, &at->step, wait_for_readers, &p);
+        if (p.level == SIZE_MAX) continue;
+        pp__plan_visit_step(e->plan, &at->step, limit_reading, &p);
+        if (p.level > at->level) at->level = p.level;
     }
 }
 
@@ -221,19 +235,44 @@ static void check_reread(void *user, uint32_t buffer, bool reads, bool writes) {
         r->lost |= r->e->templates[x].level < r->pass && ask(r->e, x, buffer).writes;
 }
 
-static pp_status check_pass(const expansion *e, size_t pass) {
-    for (size_t t = 0; t < e->count; t++) {
-        if (!e->templates[t].wanted || e->templates[t].level == pass) continue;
-        rereading r = {e, t, pass, false};
+static bool loses_what_it_reads(const expansion *e, size_t t, size_t pass) {
+    rereading r = {e, t, pass, false};
+    if (e->templates[t].wanted && e->templates[t].level < pass)
         pp__plan_visit_step(e->plan, &e->templates[t].step, check_reread, &r);
-        if (r.lost)
-            return pp__fail(e->plan->engine, PP_ERROR_UNSUPPORTED,
-                            "plan: '%s' to '%s' cannot run in bands: '%s' would have to read again "
-                            "what is written over",
-                            e->plan->nodes[e->run->first].name, e->plan->nodes[e->run->last].name,
-                            e->templates[t].step.name);
+    return r.lost;
+}
+
+static size_t count_passes(const expansion *e) {
+    size_t count = 0;
+    for (size_t t = 0; t < e->count; t++)
+        if (e->templates[t].level >= count) count = e->templates[t].level + 1;
+    return count;
+}
+
+/* A template that cannot run again where a later pass wants it, or e->count. */
+static size_t find_lost(expansion *e) {
+    const size_t pass_count = count_passes(e);
+    for (size_t pass = 1; pass < pass_count; pass++) {
+        want_pass(e, pass);
+        for (size_t t = 0; t < e->count; t++)
+            if (loses_what_it_reads(e, t, pass)) return t;
     }
-    return PP_OK;
+    return e->count;
+}
+
+static pp_status settle_levels(expansion *e) {
+    find_levels(e);
+    for (size_t t = 0; t < e->count; t++) e->templates[t].least_level = e->templates[t].level;
+    postpone(e);
+    if (find_lost(e) == e->count) return PP_OK;
+    for (size_t t = 0; t < e->count; t++) e->templates[t].level = e->templates[t].least_level;
+    const size_t lost = find_lost(e);
+    if (lost == e->count) return PP_OK;
+    return pp__fail(e->plan->engine, PP_ERROR_UNSUPPORTED,
+                    "plan: '%s' to '%s' cannot run in bands: '%s' would have to read again what is "
+                    "written over",
+                    e->plan->nodes[e->run->first].name, e->plan->nodes[e->run->last].name,
+                    e->templates[lost].step.name);
 }
 
 static pp_status emit(expansion *e, const template *t, size_t pass, uint32_t first_image,
@@ -253,12 +292,9 @@ static pp_status emit(expansion *e, const template *t, size_t pass, uint32_t fir
 }
 
 static pp_status emit_passes(expansion *e) {
-    size_t pass_count = 0;
-    for (size_t t = 0; t < e->count; t++)
-        if (e->templates[t].level >= pass_count) pass_count = e->templates[t].level + 1;
+    const size_t pass_count = count_passes(e);
     for (size_t pass = 0; pass < pass_count; pass++) {
         want_pass(e, pass);
-        PP_TRY(check_pass(e, pass));
         for (uint32_t image = 0; image < e->plan->batch; image += e->run->images)
             for (size_t t = 0; t < e->count; t++)
                 if (e->templates[t].wanted)
@@ -323,7 +359,7 @@ static size_t moment_bytes(const pp__plan_node *node) {
     return (size_t)node->moment_splits * PP__OP_MOMENTS * node->shape.c * sizeof(float);
 }
 
-/* Moments of a band-sized value whose maker gives none. */
+/* Moments of a value whose maker gives none. */
 static pp_status add_moments(expansion *e, const pp__plan_step *from) {
     pp_plan *plan = e->plan;
     const pp__plan_node *node = &plan->nodes[from->node];
@@ -347,6 +383,15 @@ static uint32_t normaliser_of(const pp_plan *plan, uint32_t node) {
         if (plan->nodes[i].op->traits & PP__OP_NORMALISES && plan->nodes[i].inputs[0] == node)
             return i;
     return PP__NONE;
+}
+
+/* Others would find moments that are not there yet. */
+static bool is_only_normaliser(const pp_plan *plan, uint32_t node) {
+    for (uint32_t i = 0; i < plan->node_count; i++)
+        if (i != node && plan->nodes[i].op->traits & PP__OP_NORMALISES &&
+            plan->nodes[i].inputs[0] == plan->nodes[node].inputs[0])
+            return false;
+    return true;
 }
 
 /* Bands of too few pixels for moments: their reader takes them of the whole batch. */
@@ -376,7 +421,9 @@ static pp_status add_forward(expansion *e, const pp__plan_step *from) {
     bool divides = node->op->traits & PP__OP_NORMALISES && !plan->inference;
     if (divides) {
         const pp__plan_node *source = &plan->nodes[node->inputs[0]];
-        if (source->moments == PP__NONE && is_local(e, source->value)) PP_TRY(add_moments(e, from));
+        if (source->moments == PP__NONE &&
+            (is_local(e, source->value) || is_only_normaliser(plan, from->node)))
+            PP_TRY(add_moments(e, from));
         PP_TRY(add_template(e, from, PP__STEP_STATISTICS, "statistics", &t));
         t->whole = true;
         t->step.image_count = plan->batch;
@@ -386,7 +433,7 @@ static pp_status add_forward(expansion *e, const pp__plan_step *from) {
     PP_TRY(add_template(e, from, PP__STEP_FORWARD, NULL, &t));
     t->step.divided = divides;
     PP_TRY(fit_workspace(e, &t->step, PP__PASS_FORWARD, e->run->images));
-    return node->moments_apart ? add_whole_moments(e, from) : PP_OK;
+    return node->moments_whole ? add_whole_moments(e, from) : PP_OK;
 }
 
 /* A run of one node: in bands where its output takes the input's place, whole elsewhere. */
@@ -403,7 +450,7 @@ static pp_status add_forward_alone(expansion *e, const pp__plan_step *from) {
     const uint32_t scratch = t->step.scratch;
     PP_TRY(add_template(e, from, PP__STEP_COPY_VALUE, "copy", &t));
     t->step.scratch = scratch;
-    return e->plan->nodes[from->node].moments_apart ? add_whole_moments(e, from) : PP_OK;
+    return e->plan->nodes[from->node].moments_whole ? add_whole_moments(e, from) : PP_OK;
 }
 
 /* The parameters' gradients need no bands; the input's does where it takes the output's place. */
@@ -448,15 +495,6 @@ static pp_status add_backward(expansion *e, const pp__plan_step *from) {
     return add_template(e, &step, PP__STEP_BACKWARD, NULL, &t);
 }
 
-/* A code of values that are whole is made of all of them at once. */
-static pp_status add_encode(expansion *e, const pp__plan_step *from) {
-    template *t;
-    PP_TRY(add_template(e, from, PP__STEP_ENCODE, NULL, &t));
-    t->whole = !is_local(e, e->plan->nodes[from->node].value);
-    if (t->whole) t->step.image_count = e->plan->batch;
-    return PP_OK;
-}
-
 static pp_status add_templates(expansion *e, const pp__plan_step *steps) {
     for (size_t s = e->first; s < e->end; s++) {
         const pp__plan_step *from = &steps[s];
@@ -466,7 +504,6 @@ static pp_status add_templates(expansion *e, const pp__plan_step *steps) {
                 PP_TRY(pp__plan_runs_alone(e->plan, from->node) ? add_forward_alone(e, from)
                                                                 : add_forward(e, from));
                 break;
-            case PP__STEP_ENCODE: PP_TRY(add_encode(e, from)); break;
             case PP__STEP_BACKWARD_PARAMETERS:
             case PP__STEP_BACKWARD: PP_TRY(add_backward(e, from)); break;
             case PP__STEP_UPDATE: break; /* follows */
@@ -504,17 +541,17 @@ static void widen_moments(const expansion *e) {
     pp_plan *plan = e->plan;
     for (uint32_t i = e->run->first; i <= e->run->last; i++) {
         pp__plan_node *node = &plan->nodes[i];
-        if (node->moments == PP__NONE) continue;
+        if (node->moments == PP__NONE || node->moments_apart) continue;
         pp__op_query q;
         pp__stored stored[PP__OP_SAVES];
         pp__plan_query_band(plan, i, e->run->images, plan->profile, &q, stored);
         if (pp__plan_runs_alone(plan, i) && !overwrites(plan, i)) continue;
         node->moment_splits = node->op->moments(&q) * q.bands;
-        if (!node->moment_splits && !is_local(e, node->value)) {
-            const uint32_t reader = normaliser_of(plan, i);
+        const uint32_t reader = normaliser_of(plan, i);
+        if (!node->moment_splits && reader > e->run->last) {
             pp__plan_query(plan, reader, plan->profile, &q, stored);
             node->moment_splits = plan->nodes[reader].op->input_splits(&q);
-            node->moments_apart = true;
+            node->moments_apart = node->moments_whole = true;
         }
         pp__plan_buffer *b = &plan->buffers[node->moments];
         b->bytes = b->raw_bytes = moment_bytes(node);
@@ -547,8 +584,7 @@ static pp_status keep_step(pp_plan *plan, pp__plan_step *step) {
 static pp_status replace_steps(expansion *e, pp__plan_step *old, size_t old_count) {
     for (size_t s = 0; s < e->first; s++) PP_TRY(keep_step(e->plan, &old[s]));
     PP_TRY(add_templates(e, old));
-    find_levels(e);
-    postpone(e);
+    PP_TRY(settle_levels(e));
     PP_TRY(emit_passes(e));
     for (size_t s = e->first; s < e->end; s++)
         if (old[s].kind == PP__STEP_UPDATE) PP_TRY(keep_step(e->plan, &old[s]));
@@ -644,6 +680,14 @@ bool pp__plan_runs_alone(const pp_plan *plan, uint32_t node) {
     for (size_t i = 0; i < plan->run_count; i++)
         if (plan->runs[i].first == node && plan->runs[i].last == node)
             return plan->runs[i].images < plan->batch;
+    return false;
+}
+
+bool pp__plan_ends_run(const pp_plan *plan, uint32_t node) {
+    for (size_t i = 0; i < plan->run_count; i++) {
+        const pp__plan_run *run = &plan->runs[i];
+        if (run->last == node) return run->first < node && run->images < plan->batch;
+    }
     return false;
 }
 

@@ -46,12 +46,14 @@ typedef struct budget {
     pp__block *blocks;
     size_t block_count;
     int *depth;     /* per block: how far it is banded */
+    size_t reach;   /* blocks round a fullest one that are banded with it */
     pp_band *bands; /* the application's and the planner's; NULL so far */
     size_t band_count;
 
     pp__item *items;
     uint32_t *records; /* per item: the saved record in a base plan */
     size_t item_count;
+    size_t last_harm; /* the measured one that was found last */
     pp__coding (*codings)[PP__CHOOSE_LEVELS];
     /* Steps in whose course no item begins or ends are one *stretch*: the fullest stands for it. */
     size_t *live, *fullest, stretch_count;
@@ -100,8 +102,25 @@ static bool is_free(const budget *b, const pp_plan *plan, const pp__saved *saved
     return true;
 }
 
-static pp_status add_level(const budget *b, const pp_plan *plan, const pp__saved *saved,
-                           const char *text, size_t item) {
+/* The measured harm, or the codec's expected error. Values come in the order of the harms as a
+ * rule, so the search begins where the last one ended. */
+static double harm_of(budget *b, const pp_plan *plan, const pp__saved *saved, const char *text,
+                      const pp__stored *stored) {
+    const pp_plan_options *o = b->options;
+    for (size_t i = 0; i < o->harm_count; i++) {
+        const size_t at = (b->last_harm + i) % o->harm_count;
+        const pp_harm *harm = &o->harms[at];
+        if (strcmp(harm->value, plan->nodes[saved->node].name) || strcmp(harm->codec, text) ||
+            strcmp(harm->kind, pp__saved_kind_name(saved->kind)))
+            continue;
+        b->last_harm = at;
+        return harm->harm;
+    }
+    return stored->coding.codec->error ? stored->coding.codec->error(stored) : 0;
+}
+
+static pp_status add_level(budget *b, const pp_plan *plan, const pp__saved *saved, const char *text,
+                           size_t item) {
     pp__item *to = &b->items[item];
     pp__coding coding;
     PP_TRY(pp__coding_read(b->engine, text, &coding));
@@ -112,7 +131,7 @@ static pp_status add_level(const budget *b, const pp_plan *plan, const pp__saved
     stored.coding = coding;
     b->codings[item][to->level_count] = coding;
     to->bytes[to->level_count] = pp__coding_bytes(&coding, saved->shape);
-    to->harm[to->level_count] = coding.codec->error ? coding.codec->error(&stored) : 0;
+    to->harm[to->level_count] = harm_of(b, plan, saved, text, &stored);
     to->level_count++;
     return PP_OK;
 }
@@ -139,6 +158,21 @@ static pp_status find_stretches(budget *b, size_t step_count) {
     return PP_OK;
 }
 
+/* The steps in which at least half of a buffer is live: the life that its bytes are counted for. */
+static void find_life(const pp_plan *plan, const pp__plan_buffer *buffer, pp__item *item) {
+    const pp__plan_piece *pieces = &plan->pieces[buffer->first_piece];
+    const size_t half = buffer->piece_count / 2;
+    item->first = pieces[half].first;
+    item->last = pieces[half].last;
+}
+
+static void leave_out(const pp_plan *plan, const pp__plan_buffer *buffer, size_t *live) {
+    for (size_t k = 0; k < buffer->piece_count; k++) {
+        const pp__plan_piece *piece = &plan->pieces[buffer->first_piece + k];
+        for (size_t s = piece->first; s <= piece->last; s++) live[s] -= piece->bytes;
+    }
+}
+
 /* The records of a base plan as items, and what is live besides them. */
 static pp_status list_items(budget *b, const pp_plan *plan) {
     b->item_count = 0;
@@ -153,13 +187,14 @@ static pp_status list_items(budget *b, const pp_plan *plan) {
         if (!is_free(b, plan, saved)) continue;
         const pp__plan_buffer *buffer = &plan->buffers[saved->buffer];
         pp__item *item = &b->items[b->item_count];
-        *item = (pp__item){.first = buffer->first, .last = buffer->last};
+        *item = (pp__item){.level_count = 0};
+        find_life(plan, buffer, item);
         for (size_t c = 0; c < pp__codec_count(); c++) {
             const char *const *menu = pp__codec_at(c)->menu;
             for (; menu && *menu; menu++) PP_TRY(add_level(b, plan, saved, *menu, b->item_count));
         }
         if (!item->level_count) continue;
-        for (size_t s = item->first; s <= item->last; s++) b->live[s] -= buffer->bytes;
+        leave_out(plan, buffer, b->live);
         b->records[b->item_count++] = r;
     }
     return find_stretches(b, plan->step_count);
@@ -310,14 +345,35 @@ static bool is_taken(const budget *b, const pp__block *block) {
     return false;
 }
 
-/* Bands the node's block one degree further; false where that cannot be. */
+/* What lies between two blocks is never whole where both work in bands: so go those round one that
+ * cannot be banded further, twice as far as before each time. */
+static bool widen(budget *b, size_t block) {
+    bool any = false;
+    while (!any && b->reach < b->block_count) {
+        b->reach = b->reach ? 2 * b->reach : 1;
+        for (size_t i = 0; i < b->block_count; i++) {
+            const size_t distance = i < block ? block - i : i - block;
+            if (distance > b->reach || b->depth[i] >= ALL_IN_EIGHTHS || is_taken(b, &b->blocks[i]))
+                continue;
+            b->depth[i] = ALL_IN_EIGHTHS;
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* Bands the node's block one degree further, or its neighbours; false where that cannot be. */
 static bool deepen(budget *b, uint32_t node) {
+    if (b->options->batch == 1) return false;
     for (size_t i = 0; i < b->block_count; i++) {
         const pp__block *block = &b->blocks[i];
         if (node < block->first || node > block->last || is_taken(b, block)) continue;
-        if (b->options->batch == 1 || b->depth[i] >= ALL_IN_FEWER) return false;
-        b->depth[i]++;
-        if (b->depth[i] == TAIL_IN_EIGHTHS && block->tail == block->first) b->depth[i]++;
+        if (b->depth[i] >= ALL_IN_FEWER) {
+            if (!widen(b, i)) return false;
+        } else {
+            b->depth[i]++;
+            if (b->depth[i] == TAIL_IN_EIGHTHS && block->tail == block->first) b->depth[i]++;
+        }
         write_bands(b);
         return true;
     }
@@ -362,8 +418,7 @@ static pp_status search_stages(budget *b) {
     return PP_OK;
 }
 
-/* The policy whose values all come from one stored root each, so that every code is used best. */
-static const char *find_base_codec(void) {
+const char *pp__budget_base_codec(void) {
     for (size_t c = 0; c < pp__codec_count(); c++) {
         const pp__codec *codec = pp__codec_at(c);
         if (codec->menu && codec->lossy && codec->views[PP__SUBJECT_NORMALISED] & PP__VIEW_MASK)
@@ -401,7 +456,7 @@ static pp_status plan_batch(const pp_graph *graph, const pp_profile *profile,
                 .graph = graph,
                 .profile = profile,
                 .options = options,
-                .base_codec = find_base_codec(),
+                .base_codec = pp__budget_base_codec(),
                 .least_bytes = SIZE_MAX};
     pp_status status = find_best(&b);
     pp__release(b.engine, b.bands);

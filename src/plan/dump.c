@@ -54,10 +54,10 @@ void pp_plan_summarize(const pp_plan *plan, pp_plan_summary *summary_out) {
         .saved_stored_bytes = saved_stored_bytes(plan),
         .chunk_count = plan->layout.chunk_count,
     };
-    for (size_t i = 0; i < plan->buffer_count; i++) {
-        const pp__plan_buffer *buffer = &plan->buffers[i];
-        if (buffer->first <= plan->layout.peak_step && plan->layout.peak_step <= buffer->last)
-            summary_out->class_bytes[buffer->memory_class] += buffer->bytes;
+    for (size_t i = 0; i < plan->piece_count; i++) {
+        const pp__plan_piece *piece = &plan->pieces[i];
+        if (piece->first <= plan->layout.peak_step && plan->layout.peak_step <= piece->last)
+            summary_out->class_bytes[plan->buffers[piece->buffer].memory_class] += piece->bytes;
     }
     for (size_t p = 0; p < plan->parameter_count; p++)
         if (plan->parameters[p].spec.trainable)
@@ -85,8 +85,9 @@ void pp_plan_read_row(const pp_plan *plan, size_t index, pp_plan_row *row_out) {
         .stored_bytes = buffer->bytes,
         .first_step = buffer->first,
         .last_step = buffer->last,
-        .chunk = buffer->chunk,
-        .offset_bytes = buffer->offset_bytes,
+        .chunk = plan->pieces[buffer->first_piece].chunk,
+        .offset_bytes = plan->pieces[buffer->first_piece].offset_bytes,
+        .piece_count = buffer->piece_count,
     };
     if (buffer->memory_class == PP_MEMORY_OPTIMIZER && buffer->bytes < buffer->raw_bytes)
         row_out->codec = "8 bits";
@@ -94,6 +95,21 @@ void pp_plan_read_row(const pp_plan *plan, size_t index, pp_plan_row *row_out) {
     const pp__saved *saved = &plan->saved[buffer->saved];
     row_out->codec = saved->text;
     row_out->views = view_names[buffer->views];
+}
+
+void pp_plan_read_piece(const pp_plan *plan, size_t row, size_t index, pp_plan_piece *piece_out) {
+    const pp__plan_buffer *buffer = &plan->buffers[row];
+    const pp__plan_piece *piece = &plan->pieces[buffer->first_piece + index];
+    const uint32_t images = buffer->images / (uint32_t)buffer->piece_count;
+    *piece_out = (pp_plan_piece){
+        .first_image = (uint32_t)index * images,
+        .image_count = images,
+        .bytes = piece->bytes,
+        .first_step = piece->first,
+        .last_step = piece->last,
+        .chunk = piece->chunk,
+        .offset_bytes = piece->offset_bytes,
+    };
 }
 
 const char *pp_plan_step_name(const pp_plan *plan, size_t step) {
@@ -124,6 +140,17 @@ void pp_plan_read_parameter(const pp_plan *plan, size_t index, pp_parameter_info
         info_out->extents[i] = extents[4 - info_out->axis_count + i];
 }
 
+static void print_pieces(pp__text *text, const pp_plan *plan, size_t row) {
+    for (size_t i = 0; i < plan->buffers[row].piece_count; i++) {
+        pp_plan_piece piece;
+        pp_plan_read_piece(plan, row, i, &piece);
+        pp__text_add(text,
+                     "%-48s %9zu bytes, steps %3zu-%-3zu at %zu:%zu, images from %" PRIu32 "\n", "",
+                     piece.bytes, piece.first_step, piece.last_step, piece.chunk,
+                     piece.offset_bytes, piece.first_image);
+    }
+}
+
 pp_status pp_plan_print(const pp_plan *plan, char **text_out) {
     *text_out = NULL;
     pp__text text = {.engine = plan->engine};
@@ -146,6 +173,7 @@ pp_status pp_plan_print(const pp_plan *plan, char **text_out) {
                      row.first_step, row.last_step, row.chunk, row.offset_bytes);
         if (*row.views) pp__text_add(&text, ", %s of %s for %s", row.codec, row.kind, row.views);
         pp__text_add(&text, "\n");
+        if (row.piece_count > 1) print_pieces(&text, plan, i);
     }
     return pp__text_take(&text, text_out);
 }

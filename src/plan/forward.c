@@ -29,11 +29,22 @@ static bool may_overwrite(const forward_pass *f, uint32_t number, size_t input) 
     return f->pending[from->value] == 1 && pp__shape_equal(from->shape, node->shape);
 }
 
+/* Where the branches of a run of bands meet, the last pass computes all of them again from the run's
+ * input. In a place of its own the output then grows as that input goes. */
+static bool joins_branches(const pp_plan *plan, uint32_t number) {
+    const pp__plan_node *node = &plan->nodes[number];
+    if (node->op->input_count < 2 || !pp__plan_ends_run(plan, number)) return false;
+    for (size_t j = 0; j < node->op->input_count; j++)
+        if (!pp__plan_same_run(plan, number, node->inputs[j])) return false;
+    return true;
+}
+
 /* The input whose place the output takes, or PP__NONE. One from outside of a run of bands comes
  * first: it is whole anyway. */
 static uint32_t overwritten_input(const forward_pass *f, uint32_t number) {
     const pp__plan_node *node = &f->plan->nodes[number];
     uint32_t found = PP__NONE;
+    if (joins_branches(f->plan, number)) return PP__NONE;
     for (size_t j = 0; j < node->op->input_count; j++) {
         if (!may_overwrite(f, number, j)) continue;
         if (!pp__plan_same_run(f->plan, number, node->inputs[j])) return node->inputs[j];

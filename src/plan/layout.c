@@ -8,12 +8,12 @@ static pp_status fail_layout(const pp_plan *plan, pp_status status, size_t offen
     if (status != PP_ERROR_OUT_OF_MEMORY)
         return pp__fail(plan->engine, PP_ERROR_INTERNAL, "plan: the planner refuses its lives (%s)",
                         pp_status_name(status));
-    if (offender < plan->buffer_count)
+    if (offender < plan->piece_count)
         return pp__fail(plan->engine, status,
                         "plan: '%s' needs %zu bytes, but one device allocation holds at most %zu; "
                         "take a smaller batch",
-                        plan->buffers[offender].name, plan->buffers[offender].bytes,
-                        limits->chunk_bytes);
+                        plan->buffers[plan->pieces[offender].buffer].name,
+                        plan->pieces[offender].bytes, limits->chunk_bytes);
     return pp__fail(plan->engine, status,
                     "plan: more than %zu device allocations of %zu bytes are needed", capacity,
                     limits->chunk_bytes);
@@ -33,16 +33,16 @@ static pp_status run_planner(pp_plan *plan, const pp_profile *profile, pp__life 
                                 chunk_limit(profile)};
     size_t capacity = pp__profile_u32(profile, "memory.max_chunks"), offender = 0;
     PP_TRY(pp__allocate(plan->engine, capacity, sizeof *plan->chunk_bytes, &plan->chunk_bytes));
-    for (size_t i = 0; i < plan->buffer_count; i++) {
-        const pp__plan_buffer *buffer = &plan->buffers[i];
-        lives[i] = (pp__life){.bytes = buffer->bytes, .first = buffer->first, .last = buffer->last};
+    for (size_t i = 0; i < plan->piece_count; i++) {
+        const pp__plan_piece *piece = &plan->pieces[i];
+        lives[i] = (pp__life){.bytes = piece->bytes, .first = piece->first, .last = piece->last};
     }
-    pp_status status = pp__planner_run(lives, plan->buffer_count, &limits, scratch,
+    pp_status status = pp__planner_run(lives, plan->piece_count, &limits, scratch,
                                        plan->chunk_bytes, capacity, &plan->layout, &offender);
     if (status != PP_OK) return fail_layout(plan, status, offender, &limits, capacity);
-    for (size_t i = 0; i < plan->buffer_count; i++) {
-        plan->buffers[i].chunk = lives[i].chunk;
-        plan->buffers[i].offset_bytes = lives[i].offset_bytes;
+    for (size_t i = 0; i < plan->piece_count; i++) {
+        plan->pieces[i].chunk = lives[i].chunk;
+        plan->pieces[i].offset_bytes = lives[i].offset_bytes;
     }
     const size_t total = pp__profile_bytes(profile, "memory.total_bytes");
     if (total && plan->layout.peak_bytes > total)
@@ -57,11 +57,10 @@ pp_status pp__plan_place(pp_plan *plan, const pp_profile *profile) {
     pp__life *lives = NULL;
     void *scratch = NULL;
     pp_status status = PP_OK;
-    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->buffer_count, sizeof *lives, &lives),
-                done);
+    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->piece_count, sizeof *lives, &lives), done);
     PP_TRY_GOTO(
         status,
-        pp__allocate(plan->engine, pp__planner_scratch_bytes(plan->buffer_count), 1, &scratch),
+        pp__allocate(plan->engine, pp__planner_scratch_bytes(plan->piece_count), 1, &scratch),
         done);
     PP_TRY_GOTO(status, run_planner(plan, profile, lives, scratch), done);
 done:
@@ -73,9 +72,9 @@ done:
 pp_status pp__plan_measure(pp_plan *plan) {
     PP_TRY(
         pp__allocate(plan->engine, plan->step_count, sizeof *plan->live_bytes, &plan->live_bytes));
-    for (size_t i = 0; i < plan->buffer_count; i++)
-        for (size_t s = plan->buffers[i].first; s <= plan->buffers[i].last; s++)
-            plan->live_bytes[s] += plan->buffers[i].bytes;
+    for (size_t i = 0; i < plan->piece_count; i++)
+        for (size_t s = plan->pieces[i].first; s <= plan->pieces[i].last; s++)
+            plan->live_bytes[s] += plan->pieces[i].bytes;
     plan->layout = (pp__layout){0};
     for (size_t s = 0; s < plan->step_count; s++)
         if (plan->live_bytes[s] > plan->layout.lower_bound_bytes) {

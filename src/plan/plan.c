@@ -219,6 +219,7 @@ static pp_status build(pp_plan *plan, const pp_graph *graph, const pp_plan_optio
                         "plan: the graph computes nothing");
     PP_TRY(pp__plan_bands(plan));
     pp__plan_lives(plan);
+    PP_TRY(pp__plan_pieces(plan));
     return pp__profile_status(plan->profile);
 }
 
@@ -281,6 +282,7 @@ void pp_plan_destroy(pp_plan *plan) {
     pp__release(engine, plan->parameters);
     pp__release(engine, plan->saved);
     pp__release(engine, plan->buffers);
+    pp__release(engine, plan->pieces);
     pp__release(engine, plan->steps);
     pp__release(engine, plan->runs);
     pp__release(engine, plan->codec);

@@ -7,10 +7,13 @@
  *     backward  the backward and update steps, and the gradients' buffers
  *     bands     runs of nodes that take a few images at a time
  *     lives     first and last step of every buffer
+ *     pieces    ... and of each band's images in it
  *     layout    live bytes and offsets (memory/planner.h)
  *
  * A *buffer* is a place that lives from its first step to its last; values that overwrite one
- * another in place share one. Numbers that refer to nothing are PP__NONE.
+ * another in place share one. It lies in one *piece*, or, where all steps take a few of its images
+ * at a time, in several that live and lie each by itself. Numbers that refer to nothing are
+ * PP__NONE.
  */
 #ifndef PP_PLAN_PLAN_H
 #define PP_PLAN_PLAN_H
@@ -33,11 +36,19 @@ typedef struct pp__plan_buffer {
     size_t bytes;
     uint32_t images; /* how many it holds, one behind the other; 0: what is not per image */
     size_t first, last;
-    size_t chunk, offset_bytes;
+    size_t first_piece, piece_count; /* equal pieces of images, one behind the other */
     /* The saved record it holds (the first, where several keep one tensor), or PP__NONE. */
     uint32_t saved;
     uint32_t views; /* a sum of pp__view over all its records */
 } pp__plan_buffer;
+
+/* Consecutive images of a buffer, or all of it. */
+typedef struct pp__plan_piece {
+    uint32_t buffer;
+    size_t bytes;
+    size_t first, last; /* steps */
+    size_t chunk, offset_bytes;
+} pp__plan_piece;
 
 typedef struct pp__plan_parameter {
     char *name;
@@ -87,7 +98,8 @@ typedef struct pp__plan_node {
     uint32_t auxiliary[PP__OP_SAVES]; /* the buffer of a save without a codec, or PP__NONE */
     uint32_t value;                   /* the buffer of its output */
     uint32_t moment_splits, moments;  /* the buffer of its output's partial moments, if any */
-    bool moments_apart;               /* which a step of their reader writes */
+    bool moments_apart;               /* which a step of their reader writes, ... */
+    bool moments_whole;               /* ... of all bands together */
 } pp__plan_node;
 
 typedef enum pp__step_kind {
@@ -144,6 +156,8 @@ struct pp_plan {
     size_t saved_count, saved_capacity;
     pp__plan_buffer *buffers;
     size_t buffer_count, buffer_capacity;
+    pp__plan_piece *pieces;
+    size_t piece_count;
     pp__plan_step *steps;
     size_t step_count, step_capacity;
     pp__plan_run *runs;
@@ -206,11 +220,14 @@ pp_status pp__plan_forward(pp_plan *plan);
 pp_status pp__plan_backward(pp_plan *plan);
 pp_status pp__plan_read_runs(pp_plan *plan, const pp_plan_options *options);
 pp_status pp__plan_bands(pp_plan *plan);
+pp_status pp__plan_pieces(pp_plan *plan);
 pp_status pp__plan_measure(pp_plan *plan);
 pp_status pp__plan_place(pp_plan *plan, const pp_profile *profile);
 /* The node makes a run by itself: its output, and its input's gradient, may then take the place of
  * what it reads. */
 bool pp__plan_runs_alone(const pp_plan *plan, uint32_t node);
+/* The last node of a run of several. */
+bool pp__plan_ends_run(const pp_plan *plan, uint32_t node);
 /* Both in the same run, or a in none. */
 bool pp__plan_same_run(const pp_plan *plan, uint32_t a, uint32_t b);
 
@@ -230,6 +247,9 @@ void pp__plan_visit_step(const pp_plan *plan, const pp__plan_step *step, pp__use
 
 /* First and last step of every buffer. */
 void pp__plan_lives(pp_plan *plan);
+
+/* The node whose output is the network's prediction. */
+uint32_t pp__plan_prediction(const pp_plan *plan);
 
 /* A record as kernels see it, without memory. */
 pp__stored pp__plan_stored(const pp_plan *plan, const pp__saved *saved);

@@ -81,9 +81,12 @@ static inline size_t flow_cell_count(const pp_plan *plan, uint32_t buffer) {
 static inline void flow_check_life(const flow *f, uint32_t buffer, const char *what) {
     if (buffer == PP__NONE) ck_abort_msg("step %zu (%s) has no %s", f->number, f->step->name, what);
     const pp__plan_buffer *b = &f->plan->buffers[buffer];
-    if (f->number < b->first || f->number > b->last)
+    const size_t each = b->piece_count > 1 ? b->images / b->piece_count : 0;
+    const pp__plan_piece *piece =
+        &f->plan->pieces[b->first_piece + (each ? f->step->first_image / each : 0)];
+    if (f->number < piece->first || f->number > piece->last)
         ck_abort_msg("step %zu (%s) uses '%s', which lives in steps %zu to %zu", f->number,
-                     f->step->name, b->name, b->first, b->last);
+                     f->step->name, b->name, piece->first, piece->last);
 }
 
 static inline void flow_check_whole(const flow *f, uint32_t buffer, const char *what) {
@@ -133,32 +136,49 @@ static inline void flow_read_parts(const flow *f, uint32_t buffer, uint64_t symb
         flow_expect_cell(f, buffer, i, symbol * flow_key(i), what);
 }
 
-static inline bool flow_overlap(const pp__plan_buffer *a, const pp__plan_buffer *b) {
-    return a->bytes && b->bytes && a->chunk == b->chunk &&
-           a->offset_bytes < b->offset_bytes + b->bytes &&
-           b->offset_bytes < a->offset_bytes + a->bytes;
+typedef struct flow_place {
+    size_t chunk, offset_bytes, bytes;
+} flow_place;
+
+static inline bool flow_overlap(flow_place a, flow_place b) {
+    return a.bytes && b.bytes && a.chunk == b.chunk && a.offset_bytes < b.offset_bytes + b.bytes &&
+           b.offset_bytes < a.offset_bytes + a.bytes;
 }
 
-/* Forgets what other buffers hold in `bytes` bytes of memory of this one's chunk. */
-static inline void flow_wipe(flow *f, uint32_t buffer, size_t offset_bytes, size_t bytes) {
-    const pp__plan_buffer written = {
-        .chunk = f->plan->buffers[buffer].chunk, .offset_bytes = offset_bytes, .bytes = bytes};
+/* Where so many images of a buffer lie, from image `first` on; all of one that has none. */
+static inline flow_place flow_place_of(const flow *f, uint32_t buffer, size_t first, size_t count) {
+    const pp__plan_buffer *b = &f->plan->buffers[buffer];
+    const size_t each = b->images ? b->images / b->piece_count : 1;
+    const pp__plan_piece *piece = &f->plan->pieces[b->first_piece + first / each];
+    if (!b->images) return (flow_place){piece->chunk, piece->offset_bytes, piece->bytes};
+    if (first % each + count > each)
+        ck_abort_msg("step %zu (%s): images %zu to %zu of '%s' lie in several pieces of %zu",
+                     f->number, f->step->name, first, first + count - 1, b->name, each);
+    const size_t bytes = b->bytes / b->images;
+    return (flow_place){piece->chunk, piece->offset_bytes + first % each * bytes, count * bytes};
+}
+
+/* Forgets what other buffers hold in this place. */
+static inline void flow_wipe(flow *f, uint32_t buffer, flow_place written) {
     for (uint32_t i = 0; i < f->plan->buffer_count; i++) {
         const pp__plan_buffer *other = &f->plan->buffers[i];
-        if (i == buffer || !flow_overlap(&written, other)) continue;
-        const size_t count = flow_cell_count(f->plan, i);
-        pp__plan_buffer cell = {.chunk = other->chunk, .offset_bytes = other->offset_bytes};
-        cell.bytes = other->images ? other->bytes / count : other->bytes;
-        for (size_t c = 0; c < count; c++) {
-            if (flow_overlap(&written, &cell)) f->holds[i][c] = 0;
-            if (other->images) cell.offset_bytes += cell.bytes;
+        if (i == buffer) continue;
+        const size_t each = other->images ? other->images / other->piece_count : 1;
+        for (size_t k = 0; k < other->piece_count; k++) {
+            const pp__plan_piece *piece = &f->plan->pieces[other->first_piece + k];
+            if (!flow_overlap(written,
+                              (flow_place){piece->chunk, piece->offset_bytes, piece->bytes}))
+                continue;
+            if (!other->images) memset(f->holds[i], 0, (f->plan->batch + 1) * sizeof **f->holds);
+            for (size_t c = k * each; other->images && c < (k + 1) * each; c++)
+                if (flow_overlap(written, flow_place_of(f, i, c, 1))) f->holds[i][c] = 0;
         }
     }
 }
 
 static inline void flow_wipe_all(flow *f, uint32_t buffer) {
     flow_check_whole(f, buffer, "place");
-    flow_wipe(f, buffer, f->plan->buffers[buffer].offset_bytes, f->plan->buffers[buffer].bytes);
+    flow_wipe(f, buffer, flow_place_of(f, buffer, 0, 1));
 }
 
 static inline void flow_write(flow *f, uint32_t buffer, uint64_t symbol) {
@@ -179,8 +199,7 @@ static inline void flow_write_images(flow *f, uint32_t buffer, uint64_t symbol, 
     flow_check_life(f, buffer, "place");
     const size_t first = flow_first_cell(f, buffer);
     const pp__plan_buffer *b = &f->plan->buffers[buffer];
-    const size_t bytes = b->bytes / b->images;
-    flow_wipe(f, buffer, b->offset_bytes + first * bytes, f->step->image_count * bytes);
+    flow_wipe(f, buffer, flow_place_of(f, buffer, first, f->step->image_count));
     for (size_t i = 0; i < f->step->image_count; i++) {
         uint64_t *cell = &f->holds[buffer][first + i];
         if (adds && !*cell)
@@ -190,10 +209,17 @@ static inline void flow_write_images(flow *f, uint32_t buffer, uint64_t symbol, 
     }
 }
 
-/* Buffers that one step reads and writes lie apart, unless they are one and the same. */
+/* What of a buffer the step uses: its images, or all. */
+static inline flow_place flow_used(const flow *f, uint32_t buffer) {
+    const bool is_batch = f->plan->buffers[buffer].images == f->plan->batch;
+    return flow_place_of(f, buffer, is_batch ? f->step->first_image : 0,
+                         f->plan->buffers[buffer].images ? f->step->image_count : 1);
+}
+
+/* What one step reads and writes lies apart, unless it is one and the same. */
 static inline void flow_apart(const flow *f, uint32_t written, uint32_t read) {
     if (written == PP__NONE || read == PP__NONE || written == read) return;
-    if (flow_overlap(&f->plan->buffers[written], &f->plan->buffers[read]))
+    if (flow_overlap(flow_used(f, written), flow_used(f, read)))
         ck_abort_msg("step %zu (%s) writes '%s' over '%s'", f->number, f->step->name,
                      f->plan->buffers[written].name, f->plan->buffers[read].name);
 }
@@ -256,21 +282,20 @@ static inline void flow_statistics(flow *f, const pp__plan_step *step) {
     const pp__plan_node *node = &f->plan->nodes[step->node];
     const pp__plan_node *source = &f->plan->nodes[node->inputs[0]];
     ck_assert(node->op->traits & PP__OP_NORMALISES && step->image_count == f->plan->batch);
+    const uint32_t read = source->moments != PP__NONE ? source->moments : source->value;
     if (source->moments != PP__NONE)
         flow_read_parts(f, source->moments, flow_symbol(FLOW_MOMENTS, node->inputs[0], 0),
                         "moments");
     else
         flow_read_images(f, source->value, flow_symbol(FLOW_VALUE, node->inputs[0], 0), "input");
-    flow_apart(f, step->workspace, source->moments);
-    flow_apart(f, step->workspace, source->value);
+    flow_apart(f, step->workspace, read);
     flow_read_parameters(f, step->node, false);
     for (uint32_t p = node->first_parameter; p < node->first_parameter + node->parameter_count; p++)
         if (!f->plan->parameters[p].spec.trainable)
             flow_write(f, f->plan->parameters[p].value, flow_symbol(FLOW_UPDATED, p, 0));
     for (size_t s = 0; s < node->save_count; s++) {
         if (node->saved[s] != PP__NONE) continue;
-        flow_apart(f, node->auxiliary[s], source->moments);
-        flow_apart(f, node->auxiliary[s], source->value);
+        flow_apart(f, node->auxiliary[s], read);
         flow_write(f, node->auxiliary[s], flow_symbol(FLOW_AUXILIARY, step->node, s));
     }
 }

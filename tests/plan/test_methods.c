@@ -43,8 +43,9 @@ static double code_bytes(const char *model, const char *codec) {
     return bytes;
 }
 
-/* What the paper's scheme holds besides codes: the images and two buffers for the largest value. */
-static double buffer_bytes(const char *model) {
+/* What the paper's scheme holds besides codes: the images and two buffers for the largest value,
+ * whose bytes per sample the caller knows. */
+static double buffer_bytes(const char *model, size_t image_bytes, size_t largest_bytes) {
     pp_plan *plan = model_plan(model, &(pp_plan_options){.batch = BATCH, .codec = "norm:4"});
     size_t largest = 0;
     for (size_t i = 0; i < pp_plan_row_count(plan); i++) {
@@ -53,11 +54,15 @@ static double buffer_bytes(const char *model) {
         if (row.memory_class == PP_MEMORY_TRANSIENT && row.raw_bytes > largest)
             largest = row.raw_bytes;
     }
-    ck_assert_uint_eq(largest / BATCH, 262144);
-    ck_assert_uint_eq(row_of(plan, "image").raw_bytes / BATCH, 12288);
+    ck_assert_uint_eq(largest / BATCH, largest_bytes);
+    ck_assert_uint_eq(row_of(plan, "image").raw_bytes / BATCH, image_bytes);
     double bytes = (double)(row_of(plan, "image").raw_bytes + 2 * largest) / BATCH;
     pp_plan_destroy(plan);
     return bytes;
+}
+
+static double cifar_buffer_bytes(const char *model) {
+    return buffer_bytes(model, 12288, 262144);
 }
 
 START_TEST(row_1_coded_elements) {
@@ -78,7 +83,7 @@ END_TEST
 
 START_TEST(row_2_preresnet164) {
     double exact = code_bytes("preresnet164", "raw"), coded = code_bytes("preresnet164", "norm:4");
-    double buffers = buffer_bytes("preresnet164");
+    double buffers = cifar_buffer_bytes("preresnet164");
     check_printed("K = 32", exact / 1e6, "12.386");
     check_printed("K = 8", code_bytes("preresnet164", "norm:8") / 1e6, "3.097");
     check_printed("K = 4", coded / 1e6, "1.548");
@@ -91,7 +96,7 @@ END_TEST
 START_TEST(row_3_preresnet1001) {
     double exact = code_bytes("preresnet1001", "raw"),
            coded = code_bytes("preresnet1001", "norm:4");
-    double buffers = buffer_bytes("preresnet1001");
+    double buffers = cifar_buffer_bytes("preresnet1001");
     check_printed("K = 32 and buffers", (exact + buffers) / 1e6, "76.919");
     check_printed("K = 4 and buffers", (coded + buffers) / 1e6, "10.084");
     check_printed("ratio", (exact + buffers) / (coded + buffers), "7.63");
@@ -120,7 +125,7 @@ START_TEST(plans_need_less_than_the_papers_buffers) {
     static const char *const models[] = {"preresnet164", "preresnet254", "preresnet488",
                                          "preresnet1001"};
     for (size_t i = 0; i < 4; i++) {
-        double buffers = buffer_bytes(models[i]);
+        double buffers = cifar_buffer_bytes(models[i]);
         double published_raw = code_bytes(models[i], "raw") + buffers;
         double published = code_bytes(models[i], "norm:4") + buffers;
         double raw = peak_per_sample(models[i], "raw"),
@@ -130,6 +135,36 @@ START_TEST(plans_need_less_than_the_papers_buffers) {
                       raw, coded, published_raw, published);
         ck_assert_double_gt(raw / coded, published_raw / published);
     }
+}
+END_TEST
+
+/* The input of the first batch-norm, in front of the max-pool, stays float32 in their code. */
+START_TEST(row_4_preresnet152) {
+    const char *model = "preresnet152";
+    const double stem_elems = 112 * 112 * 64, stem = 4 * stem_elems;
+    double exact = code_bytes(model, "raw") - stem;
+    double eight = code_bytes(model, "norm:8") - stem_elems;
+    double four = code_bytes(model, "norm:4") - stem_elems / 2;
+    double buffers = buffer_bytes(model, 602112, 3211264);
+    ck_assert_double_eq(exact / 4, 19618816);
+    check_printed("K = 32", exact / 1e6, "78.48");
+    check_printed("K = 8", eight / 1e6, "19.62");
+    check_printed("K = 4", four / 1e6, "9.81");
+    check_printed("K = 32 and the rest", (exact + stem + buffers) / 1e6, "88.71");
+    check_printed("K = 8 and the rest", (eight + stem + buffers) / 1e6, "29.85");
+    check_printed("K = 4 and the rest", (four + stem + buffers) / 1e6, "20.05");
+
+    /* The figure to beat: a code for the stem, an index of four bits for each of the pool's
+     * windows, images in bytes. A plan beats it with the images still in float32. */
+    pp_plan *plan = model_plan(model, &(pp_plan_options){.batch = BATCH, .codec = "norm:4"});
+    double index = sum_stored(plan, "index", "argmax");
+    pp_plan_destroy(plan);
+    check_printed("index", index / 1e6, "0.10");
+    double to_beat = four + stem_elems / 2 + index + buffers - 602112 * 3 / 4;
+    check_printed("K = 4, nothing in float32 but the buffers", to_beat / 1e6, "16.9");
+    double planned = peak_per_sample(model, "norm:4");
+    ck_assert_msg(planned < to_beat, "%.0f bytes a sample, %.0f were to be beaten", planned,
+                  to_beat);
 }
 END_TEST
 
@@ -144,6 +179,59 @@ START_TEST(row_5_what_a_framework_keeps) {
                 model_plan(cases[i].model, &(pp_plan_options){.batch = BATCH, .codec = codecs[c]});
             check_printed(cases[i].model, (double)summary_of(plan).saved_raw_bytes / BATCH / 1e6,
                           cases[i].megabytes);
+            pp_plan_destroy(plan);
+        }
+    }
+}
+END_TEST
+
+/* Values with codecs of K bits, by their elements: groups' headers are no part of the rows. */
+static double sum_coded_elems(const pp_plan *plan, const char *codec) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < pp_plan_row_count(plan); i++) {
+        pp_plan_row row;
+        pp_plan_read_row(plan, i, &row);
+        if (row.memory_class == PP_MEMORY_SAVED && !strcmp(row.codec, codec))
+            bytes += row.raw_bytes;
+    }
+    return (double)bytes / 4 / BATCH;
+}
+
+/* The fused code on post-activation networks: x-hat, block outputs and the max-pool's output with K
+ * bits, the pool's index with four; on ImageNet's sizes the images in bytes. The rows give the last
+ * block's output K bits too, of which a plan keeps its mask alone. */
+START_TEST(rows_7_to_9_fused_codes) {
+    static const struct {
+        const char *model;
+        double last_elems, image_bytes;
+        struct {
+            const char *norm, *group;
+            double bits;
+            const char *megabytes;
+        } cases[3];
+    } nets[] = {
+        {"resnet50",
+         7 * 7 * 2048,
+         224 * 224 * 3,
+         {{"norm:4", "group:4", 4, "8.67"},
+          {"norm:3", "group:3", 3, "6.56"},
+          {"norm:2", "group:2", 2.125, "4.72"}}},
+        {"resnet18",
+         7 * 7 * 512,
+         224 * 224 * 3,
+         {{"norm:4", "group:4", 4, "1.97"}, {"norm:3", "group:3", 3, "1.54"}}},
+        {"resnet20", 8 * 8 * 64, 0, {{"norm:4", "group:4", 4, "0.1372"}}},
+        {"resnet56", 8 * 8 * 64, 0, {{"norm:4", "group:4", 4, "0.3953"}}},
+    };
+    for (size_t n = 0; n < sizeof nets / sizeof *nets; n++) {
+        for (size_t c = 0; c < 3 && nets[n].cases[c].norm; c++) {
+            pp_plan *plan = model_plan(
+                nets[n].model, &(pp_plan_options){.batch = BATCH, .codec = nets[n].cases[c].norm});
+            double elems = sum_coded_elems(plan, nets[n].cases[c].norm) +
+                           sum_coded_elems(plan, nets[n].cases[c].group) + nets[n].last_elems;
+            double bytes = elems * nets[n].cases[c].bits / 8 + sum_stored(plan, "index", "argmax") +
+                           nets[n].image_bytes;
+            check_printed(nets[n].model, bytes / 1e6, nets[n].cases[c].megabytes);
             pp_plan_destroy(plan);
         }
     }
@@ -232,7 +320,9 @@ int main(void) {
     tcase_add_test(all, row_2_preresnet164);
     tcase_add_test(all, row_3_preresnet1001);
     tcase_add_test(all, plans_need_less_than_the_papers_buffers);
+    tcase_add_test(all, row_4_preresnet152);
     tcase_add_test(all, row_5_what_a_framework_keeps);
+    tcase_add_test(all, rows_7_to_9_fused_codes);
     tcase_add_test(all, row_9_what_a_framework_keeps_of_cifar);
     tcase_add_test(all, row_10_pooling_ceilings);
     suite_add_tcase(suite, all);
