@@ -9,7 +9,7 @@
  *               placed lives that it overlaps in time: the lowest such gap, or the tightest
  *     promote   move the lives that reach the top nearer to the front of the order, place again
  *
- * The search ends when the bound is met or its budget of visits is spent. The budget counts work,
+ * The search ends when the bound is met, or what is enough, or its budget of visits is spent. The budget counts work,
  * not time, so the same lives give the same layout on every machine.
  *
  * Under a chunk limit the chunks lie one behind the other on one line of *addresses*, chunk c from
@@ -64,6 +64,7 @@ typedef struct search {
     size_t chunk_limit;
     uint64_t capacity; /* of a chunk; UINT64_MAX: one chunk without end */
     uint64_t bound;    /* the largest live sum */
+    uint64_t enough;
     uint64_t peak;     /* of the best layout so far; UINT64_MAX: there is none */
     uint64_t visits_left;
 } search;
@@ -291,7 +292,7 @@ static uint64_t place_all(search *s, bool tightest) {
 }
 
 static bool is_done(const search *s) {
-    return s->peak <= s->bound || !s->visits_left;
+    return s->peak <= s->bound || s->peak <= s->enough || !s->visits_left;
 }
 
 /* Lives that span all steps, each into the first chunk with room for it, the large ones first. One
@@ -451,7 +452,10 @@ pp_status pp__planner_run(pp__life *lives, size_t life_count, const pp__layout_l
     pp_status status = check_lives(lives, life_count, limits, offender_out);
     if (status != PP_OK || !life_count) return status;
 
-    search s = {.item_count = life_count, .peak = UINT64_MAX, .visits_left = VISIT_BUDGET};
+    search s = {.item_count = life_count,
+                .peak = UINT64_MAX,
+                .enough = limits->enough_bytes,
+                .visits_left = VISIT_BUDGET / (limits->haste ? limits->haste : 1)};
     carve_all(&s, scratch, life_count);
     set_limits(&s, limits, chunk_capacity);
     for (size_t i = 0; i < life_count; i++)

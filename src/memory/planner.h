@@ -17,6 +17,8 @@ typedef struct pp__life {
 typedef struct pp__layout_limits {
     size_t alignment_bytes; /* of every offset and chunk size; at least 1 */
     size_t chunk_bytes;     /* the largest chunk; 0: no limit */
+    size_t enough_bytes;    /* the first layout whose peak is at most this ends the search */
+    unsigned haste;         /* the search's length is divided by this; 0: by 1 */
 } pp__layout_limits;
 
 typedef struct pp__layout {

@@ -26,6 +26,8 @@
 
 enum {
     TRIES = 8,          /* plans of one stage, each with a budget corrected by the one before */
+    HASTE = 16,         /* the search for places, for many plans are placed */
+    NEAR = 64,          /* a budget is filled to one part in so many */
     MOST_IDLE = 6,      /* stages in a row that help nothing */
     PATTERN_BYTES = 256 /* "node@kind" */
 };
@@ -241,45 +243,68 @@ static double score_of(const budget *b, const pp_plan *plan) {
     return (harm + least_harm) * pow(1 + repeated_share(plan), time_weight);
 }
 
-/* Chooses levels until the plan that they make fits, or even the smallest do not. */
+/* A try with sums of live bytes up to `allowed`. */
+typedef struct attempt {
+    size_t allowed;
+    bool fits;     /* the sums, if only those of the smallest forms, do */
+    bool promises; /* the plan would be better than the best so far */
+    size_t peak;   /* of the plan */
+} attempt;
+
+static pp_status attempt_levels(budget *b, const pp_plan *base, attempt *t) {
+    size_t *live;
+    PP_TRY(pp__allocate(b->engine, b->stretch_count, sizeof *live, &live));
+    memcpy(live, b->live, b->stretch_count * sizeof *live);
+    t->fits = pp__choose_levels(b->items, b->item_count, live, b->stretch_count, t->allowed);
+    pp__release(b->engine, live);
+    pp_plan *plan;
+    PP_TRY(realise(b, base, &plan));
+    const double score = score_of(b, plan);
+    t->promises = !b->best || score < b->best_score;
+    t->peak = plan->layout.lower_bound_bytes;
+    pp_status status = PP_OK;
+    /* The bound says for nothing that it is too much; the least refused is placed, to be named. */
+    if (t->promises &&
+        (t->peak <= b->options->budget_bytes || (!t->fits && t->peak < b->least_bytes))) {
+        status = pp__plan_place(plan, b->profile, b->options->budget_bytes, HASTE);
+        t->peak = plan->layout.peak_bytes;
+        if (t->peak < b->least_bytes) b->least_bytes = t->peak;
+    }
+    if (status == PP_OK && t->promises && t->peak <= b->options->budget_bytes) {
+        pp_plan_destroy(b->best);
+        b->best = plan;
+        b->best_score = score;
+        b->best_harm =
+            pp__chosen_harm(b->items, b->item_count) / (double)(b->item_count + !b->item_count);
+        return PP_OK;
+    }
+    pp_plan_destroy(plan);
+    return status;
+}
+
+/* Chooses levels whose plan fills the budget. Their sums of live bytes are what it takes but for
+ * values in pieces and the gaps of the layout, so what the plan takes more or less than the budget
+ * is taken off, or added to, the sums allowed. */
 static pp_status choose_codecs(budget *b, const pp_plan *base) {
-    size_t allowed = b->options->budget_bytes;
+    const size_t budget_bytes = b->options->budget_bytes;
+    size_t most = 0, least = SIZE_MAX; /* allowed: the most that fitted, the least that did not */
+    attempt t = {.allowed = budget_bytes};
     for (int i = 0; i < TRIES; i++) {
-        size_t *live;
-        PP_TRY(pp__allocate(b->engine, b->stretch_count, sizeof *live, &live));
-        memcpy(live, b->live, b->stretch_count * sizeof *live);
-        bool fits = pp__choose_levels(b->items, b->item_count, live, b->stretch_count, allowed);
-        pp__release(b->engine, live);
-        pp_plan *plan;
-        PP_TRY(realise(b, base, &plan));
-        const double score = score_of(b, plan);
-        if (b->best && score >= b->best_score) {
-            pp_plan_destroy(plan);
-            return PP_OK;
+        PP_TRY(attempt_levels(b, base, &t));
+        if (!t.promises && !most) return PP_OK;
+        const bool too_much = t.peak > budget_bytes;
+        const size_t error = too_much ? t.peak - budget_bytes : budget_bytes - t.peak;
+        if (too_much ? !t.fits || error >= t.allowed : error < budget_bytes / NEAR) return PP_OK;
+        if (too_much)
+            least = t.allowed;
+        else
+            most = t.allowed;
+        if (most && least != SIZE_MAX) {
+            if (least - most < budget_bytes / NEAR) return PP_OK;
+            t.allowed = most + (least - most) / 2;
+        } else {
+            t.allowed = too_much ? t.allowed - error : t.allowed + error;
         }
-        /* The bound says for nothing that it is too much; the least refused is placed, to be
-         * named. */
-        size_t peak = plan->layout.lower_bound_bytes;
-        const size_t budget_bytes = b->options->budget_bytes;
-        pp_status status = PP_OK;
-        if (peak <= budget_bytes || (!fits && peak < b->least_bytes)) {
-            status = pp__plan_place(plan, b->profile);
-            peak = plan->layout.peak_bytes;
-            if (peak < b->least_bytes) b->least_bytes = peak;
-        }
-        if (status == PP_OK && peak <= budget_bytes) {
-            pp_plan_destroy(b->best);
-            b->best = plan;
-            b->best_score = score;
-            b->best_harm =
-                pp__chosen_harm(b->items, b->item_count) / (double)(b->item_count + !b->item_count);
-            return PP_OK;
-        }
-        pp_plan_destroy(plan);
-        PP_TRY(status);
-        const size_t excess = peak - budget_bytes;
-        if (!fits || excess >= allowed) return PP_OK;
-        allowed -= excess;
     }
     return PP_OK;
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Exchanges look at all pairs, perturbations begin anew for each item. */
-enum { MOST_EXCHANGED = 128, MOST_PERTURBED = 32 };
+enum { MOST_EXCHANGED = 128, MOST_PERTURBED = 16 };
 
 typedef struct search {
     pp__item *items;

@@ -27,10 +27,11 @@ static size_t chunk_limit(const pp_profile *profile) {
     return allowed && allowed < UINT32_MAX ? allowed : UINT32_MAX;
 }
 
-static pp_status run_planner(pp_plan *plan, const pp_profile *profile, pp__life *lives,
-                             void *scratch) {
-    pp__layout_limits limits = {pp__profile_bytes(profile, "memory.alignment_bytes"),
-                                chunk_limit(profile)};
+static pp_status run_planner(pp_plan *plan, const pp_profile *profile,
+                             const pp__layout_limits *given, pp__life *lives, void *scratch) {
+    pp__layout_limits limits = *given;
+    limits.alignment_bytes = pp__profile_bytes(profile, "memory.alignment_bytes");
+    limits.chunk_bytes = chunk_limit(profile);
     size_t capacity = pp__profile_u32(profile, "memory.max_chunks"), offender = 0;
     PP_TRY(pp__allocate(plan->engine, capacity, sizeof *plan->chunk_bytes, &plan->chunk_bytes));
     for (size_t i = 0; i < plan->piece_count; i++) {
@@ -53,7 +54,9 @@ static pp_status run_planner(pp_plan *plan, const pp_profile *profile, pp__life 
     return pp__profile_status(profile);
 }
 
-pp_status pp__plan_place(pp_plan *plan, const pp_profile *profile) {
+pp_status pp__plan_place(pp_plan *plan, const pp_profile *profile, size_t enough_bytes,
+                         unsigned haste) {
+    const pp__layout_limits limits = {.enough_bytes = enough_bytes, .haste = haste};
     pp__life *lives = NULL;
     void *scratch = NULL;
     pp_status status = PP_OK;
@@ -62,7 +65,7 @@ pp_status pp__plan_place(pp_plan *plan, const pp_profile *profile) {
         status,
         pp__allocate(plan->engine, pp__planner_scratch_bytes(plan->piece_count), 1, &scratch),
         done);
-    PP_TRY_GOTO(status, run_planner(plan, profile, lives, scratch), done);
+    PP_TRY_GOTO(status, run_planner(plan, profile, &limits, lives, scratch), done);
 done:
     pp__release(plan->engine, lives);
     pp__release(plan->engine, scratch);

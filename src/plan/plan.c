@@ -247,7 +247,7 @@ pp_status pp__plan_make(const pp_graph *graph, const pp_profile *profile,
     plan->updates_at_end = plan->accumulate > 1 || plan->optimizer.clip_norm > 0;
     pp_status status = build(plan, graph, options);
     if (status == PP_OK) status = pp__plan_measure(plan);
-    if (status == PP_OK && places) status = pp__plan_place(plan, profile);
+    if (status == PP_OK && places) status = pp__plan_place(plan, profile, 0, 1);
     plan->profile = NULL;
     if (status != PP_OK) {
         pp_plan_destroy(plan);

@@ -222,7 +222,9 @@ pp_status pp__plan_read_runs(pp_plan *plan, const pp_plan_options *options);
 pp_status pp__plan_bands(pp_plan *plan);
 pp_status pp__plan_pieces(pp_plan *plan);
 pp_status pp__plan_measure(pp_plan *plan);
-pp_status pp__plan_place(pp_plan *plan, const pp_profile *profile);
+/* The search for places may end at `enough_bytes` and be shortened (memory/planner.h). */
+pp_status pp__plan_place(pp_plan *plan, const pp_profile *profile, size_t enough_bytes,
+                         unsigned haste);
 /* The node makes a run by itself: its output, and its input's gradient, may then take the place of
  * what it reads. */
 bool pp__plan_runs_alone(const pp_plan *plan, uint32_t node);
