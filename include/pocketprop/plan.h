@@ -25,6 +25,9 @@
  * group:K is the same policy as norm:K by another name. Where one of the two does not exist with K
  * bits, the next larger K stands in. avgpool:W+group:K stores the means of avgpool:W in K bits.
  *
+ * bitmap is the policy raw with bitmap for activations behind a ReLU that no stored code can
+ * reproduce; an override that names a value which is no ReLU's output is refused.
+ *
  * An input that arrives in bytes (pp_graph_input_bytes) stays in them, in every policy and whatever
  * an override by name says: backward reads the staged bytes again.
  *
@@ -145,6 +148,9 @@ typedef struct pp_plan_row {
     /* Of a saved value: "normalised", "activation", "input", "mask", "index", "statistics". */
     const char *kind;
     const char *views; /* what backward reads from it, e.g. "x-hat mask value" */
+    /* Of a lossy code: the squared error that is expected of typical values, relative to their
+     * squares; 0 where there is none, or none is known. */
+    double error;
     size_t raw_bytes, stored_bytes;
     size_t first_step, last_step;
     size_t piece_count;
@@ -153,8 +159,9 @@ typedef struct pp_plan_row {
 size_t pp_plan_row_count(const pp_plan *plan);
 void pp_plan_read_row(const pp_plan *plan, size_t index, pp_plan_row *row_out);
 
-/* A value lies in one piece, or, where all steps take bands of the batch, in several: each holds as
- * many images and has a place only for the steps that take these. */
+/* A value lies in one piece or in several: where all steps take bands of the batch, each holds as
+ * many images and has a place only for the steps that take these; and what is computed again for
+ * backward has no place until then. */
 typedef struct pp_plan_piece {
     uint32_t first_image, image_count; /* 0, 0: a value that is not per image */
     size_t bytes;                      /* stored */

@@ -17,11 +17,11 @@ static pp__ref image_ref(const pp_session *session, const pp__plan_step *step, u
     if (buffer == PP__NONE) return (pp__ref){0};
     const pp__plan_buffer *b = &session->plan->buffers[buffer];
     if (b->images != session->plan->batch) return pp__session_ref(session, buffer);
-    const uint32_t each = b->images / (uint32_t)b->piece_count;
-    const pp__plan_piece *piece = &session->plan->pieces[b->first_piece + step->first_image / each];
+    const pp__plan_piece *piece = pp__plan_piece_of(
+        session->plan, buffer, (size_t)(step - session->plan->steps), step->first_image);
     return (pp__ref){
         session->arena.chunks[piece->chunk],
-        piece->offset_bytes + b->bytes / b->images * (step->first_image % each),
+        piece->offset_bytes + b->bytes / b->images * (step->first_image - piece->first_image),
     };
 }
 

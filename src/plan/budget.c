@@ -162,10 +162,9 @@ static pp_status find_stretches(budget *b, size_t step_count) {
 
 /* The steps in which at least half of a buffer is live: the life that its bytes are counted for. */
 static void find_life(const pp_plan *plan, const pp__plan_buffer *buffer, pp__item *item) {
-    const pp__plan_piece *pieces = &plan->pieces[buffer->first_piece];
-    const size_t half = buffer->piece_count / 2;
-    item->first = pieces[half].first;
-    item->last = pieces[half].last;
+    const pp__plan_piece *half = &plan->pieces[buffer->first_piece + buffer->piece_count / 2];
+    item->first = half->first;
+    item->last = half->last;
 }
 
 static void leave_out(const pp_plan *plan, const pp__plan_buffer *buffer, size_t *live) {

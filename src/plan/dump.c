@@ -95,15 +95,17 @@ void pp_plan_read_row(const pp_plan *plan, size_t index, pp_plan_row *row_out) {
     const pp__saved *saved = &plan->saved[buffer->saved];
     row_out->codec = saved->text;
     row_out->views = view_names[buffer->views];
+    if (!saved->coding.codec->error) return;
+    const pp__stored stored = pp__plan_stored(plan, saved);
+    row_out->error = saved->coding.codec->error(&stored);
 }
 
 void pp_plan_read_piece(const pp_plan *plan, size_t row, size_t index, pp_plan_piece *piece_out) {
     const pp__plan_buffer *buffer = &plan->buffers[row];
     const pp__plan_piece *piece = &plan->pieces[buffer->first_piece + index];
-    const uint32_t images = buffer->images / (uint32_t)buffer->piece_count;
     *piece_out = (pp_plan_piece){
-        .first_image = (uint32_t)index * images,
-        .image_count = images,
+        .first_image = piece->first_image,
+        .image_count = piece->image_count,
         .bytes = piece->bytes,
         .first_step = piece->first,
         .last_step = piece->last,

@@ -11,9 +11,9 @@
  *     layout    live bytes and offsets (memory/planner.h)
  *
  * A *buffer* is a place that lives from its first step to its last; values that overwrite one
- * another in place share one. It lies in one *piece*, or, where all steps take a few of its images
- * at a time, in several that live and lie each by itself. Numbers that refer to nothing are
- * PP__NONE.
+ * another in place share one. It lies in one *piece*, or in several that live and lie each by
+ * itself: where all steps take a few of its images at a time, and where it is written anew. Numbers
+ * that refer to nothing are PP__NONE.
  */
 #ifndef PP_PLAN_PLAN_H
 #define PP_PLAN_PLAN_H
@@ -36,15 +36,15 @@ typedef struct pp__plan_buffer {
     size_t bytes;
     uint32_t images; /* how many it holds, one behind the other; 0: what is not per image */
     size_t first, last;
-    size_t first_piece, piece_count; /* equal pieces of images, one behind the other */
+    size_t first_piece, piece_count; /* by their first steps, those of all images together */
     /* The saved record it holds (the first, where several keep one tensor), or PP__NONE. */
     uint32_t saved;
     uint32_t views; /* a sum of pp__view over all its records */
 } pp__plan_buffer;
 
-/* Consecutive images of a buffer, or all of it. */
+/* Consecutive images of a buffer, or all of it, for as long as a reader is to come. */
 typedef struct pp__plan_piece {
-    uint32_t buffer;
+    uint32_t buffer, first_image, image_count;
     size_t bytes;
     size_t first, last; /* steps */
     size_t chunk, offset_bytes;
@@ -250,6 +250,9 @@ void pp__plan_visit_step(const pp_plan *plan, const pp__plan_step *step, pp__use
 /* First and last step of every buffer. */
 void pp__plan_lives(pp_plan *plan);
 
+/* The piece that holds an image at a step, or the buffer's first where none does. */
+const pp__plan_piece *pp__plan_piece_of(const pp_plan *plan, uint32_t buffer, size_t step,
+                                        uint32_t image);
 /* The node whose output is the network's prediction. */
 uint32_t pp__plan_prediction(const pp_plan *plan);
 

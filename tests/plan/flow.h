@@ -66,9 +66,10 @@ typedef struct flow {
     /* Per buffer; 0: nothing known. Of images one each; others have the first for what is whole,
      * or one per image for bands' parts and one behind them for what is made of all. */
     uint64_t **holds;
-    bool **made;        /* per node and image: its output was written to its place */
-    uint64_t *expected; /* per node: its output's complete gradient; 0: it has none */
-    size_t number;      /* of the step */
+    ptrdiff_t **written; /* per buffer and image: the piece that got it */
+    bool **made;         /* per node and image: its output was written to its place */
+    uint64_t *expected;  /* per node: its output's complete gradient; 0: it has none */
+    size_t number;       /* of the step */
     const pp__plan_step *step;
 } flow;
 
@@ -78,15 +79,14 @@ static inline size_t flow_cell_count(const pp_plan *plan, uint32_t buffer) {
 }
 
 /* Check notes every assertion in a file, so what is asked most often looks before it asserts. */
+static inline const pp__plan_piece *flow_piece(const flow *f, uint32_t buffer, size_t image);
+
 static inline void flow_check_life(const flow *f, uint32_t buffer, const char *what) {
     if (buffer == PP__NONE) ck_abort_msg("step %zu (%s) has no %s", f->number, f->step->name, what);
-    const pp__plan_buffer *b = &f->plan->buffers[buffer];
-    const size_t each = b->piece_count > 1 ? b->images / b->piece_count : 0;
-    const pp__plan_piece *piece =
-        &f->plan->pieces[b->first_piece + (each ? f->step->first_image / each : 0)];
-    if (f->number < piece->first || f->number > piece->last)
-        ck_abort_msg("step %zu (%s) uses '%s', which lives in steps %zu to %zu", f->number,
-                     f->step->name, b->name, piece->first, piece->last);
+    const bool is_batch = f->plan->buffers[buffer].images == f->plan->batch;
+    if (!flow_piece(f, buffer, is_batch ? f->step->first_image : 0))
+        ck_abort_msg("step %zu (%s) uses '%s', which does not live then", f->number, f->step->name,
+                     f->plan->buffers[buffer].name);
 }
 
 static inline void flow_check_whole(const flow *f, uint32_t buffer, const char *what) {
@@ -97,7 +97,10 @@ static inline void flow_check_whole(const flow *f, uint32_t buffer, const char *
 
 static inline void flow_expect_cell(const flow *f, uint32_t buffer, size_t cell, uint64_t symbol,
                                     const char *what) {
-    if (f->holds[buffer][cell] != symbol)
+    const pp__plan_piece *piece =
+        f->plan->buffers[buffer].images ? flow_piece(f, buffer, cell) : NULL;
+    const bool elsewhere = piece && f->written[buffer][cell] != piece - f->plan->pieces;
+    if (f->holds[buffer][cell] != symbol || elsewhere)
         ck_abort_msg("step %zu (%s, images from %u): '%s' does not hold the %s it reads, at %zu",
                      f->number, f->step->name, (unsigned)f->step->first_image,
                      f->plan->buffers[buffer].name, what, cell);
@@ -145,33 +148,58 @@ static inline bool flow_overlap(flow_place a, flow_place b) {
            b.offset_bytes < a.offset_bytes + a.bytes;
 }
 
-/* Where so many images of a buffer lie, from image `first` on; all of one that has none. */
-static inline flow_place flow_place_of(const flow *f, uint32_t buffer, size_t first, size_t count) {
+/* A piece that lives at this step and holds the image; NULL: there is none. */
+static inline const pp__plan_piece *flow_piece(const flow *f, uint32_t buffer, size_t image) {
     const pp__plan_buffer *b = &f->plan->buffers[buffer];
-    const size_t each = b->images ? b->images / b->piece_count : 1;
-    const pp__plan_piece *piece = &f->plan->pieces[b->first_piece + first / each];
-    if (!b->images) return (flow_place){piece->chunk, piece->offset_bytes, piece->bytes};
-    if (first % each + count > each)
-        ck_abort_msg("step %zu (%s): images %zu to %zu of '%s' lie in several pieces of %zu",
-                     f->number, f->step->name, first, first + count - 1, b->name, each);
-    const size_t bytes = b->bytes / b->images;
-    return (flow_place){piece->chunk, piece->offset_bytes + first % each * bytes, count * bytes};
+    for (size_t k = 0; k < b->piece_count; k++) {
+        const pp__plan_piece *piece = &f->plan->pieces[b->first_piece + k];
+        if (f->number < piece->first || f->number > piece->last) continue;
+        if (!b->images || (image >= piece->first_image &&
+                           image < (size_t)piece->first_image + piece->image_count))
+            return piece;
+    }
+    return NULL;
 }
 
-/* Forgets what other buffers hold in this place. */
+static inline flow_place flow_part(const flow *f, const pp__plan_piece *piece, size_t first,
+                                   size_t count) {
+    const pp__plan_buffer *b = &f->plan->buffers[piece->buffer];
+    if (!b->images) return (flow_place){piece->chunk, piece->offset_bytes, piece->bytes};
+    if (first + count > (size_t)piece->first_image + piece->image_count)
+        ck_abort_msg("step %zu (%s): images %zu to %zu of '%s' lie in several pieces", f->number,
+                     f->step->name, first, first + count - 1, b->name);
+    const size_t bytes = b->bytes / b->images;
+    return (flow_place){piece->chunk, piece->offset_bytes + (first - piece->first_image) * bytes,
+                        count * bytes};
+}
+
+/* Where so many images of a buffer lie at this step, from image `first` on; all of one that has
+ * none. */
+static inline flow_place flow_place_of(const flow *f, uint32_t buffer, size_t first, size_t count) {
+    const pp__plan_piece *piece = flow_piece(f, buffer, first);
+    if (!piece)
+        ck_abort_msg("step %zu (%s) uses '%s', which does not live then", f->number, f->step->name,
+                     f->plan->buffers[buffer].name);
+    return flow_part(f, piece, first, count);
+}
+
+/* Forgets what other buffers hold in this place, wherever it was written. */
 static inline void flow_wipe(flow *f, uint32_t buffer, flow_place written) {
     for (uint32_t i = 0; i < f->plan->buffer_count; i++) {
         const pp__plan_buffer *other = &f->plan->buffers[i];
         if (i == buffer) continue;
-        const size_t each = other->images ? other->images / other->piece_count : 1;
         for (size_t k = 0; k < other->piece_count; k++) {
             const pp__plan_piece *piece = &f->plan->pieces[other->first_piece + k];
             if (!flow_overlap(written,
                               (flow_place){piece->chunk, piece->offset_bytes, piece->bytes}))
                 continue;
             if (!other->images) memset(f->holds[i], 0, (f->plan->batch + 1) * sizeof **f->holds);
-            for (size_t c = k * each; other->images && c < (k + 1) * each; c++)
-                if (flow_overlap(written, flow_place_of(f, i, c, 1))) f->holds[i][c] = 0;
+            for (size_t c = 0; other->images && c < piece->image_count; c++) {
+                const size_t image = piece->first_image + c;
+                if (f->written[i][image] == piece - f->plan->pieces &&
+                    flow_overlap(written, flow_part(f, piece, image, 1)))
+                    f->holds[i][image] = 0;
+            }
         }
     }
 }
@@ -206,6 +234,7 @@ static inline void flow_write_images(flow *f, uint32_t buffer, uint64_t symbol, 
             ck_abort_msg("step %zu (%s) adds to '%s', where nothing is", f->number, f->step->name,
                          b->name);
         *cell = (adds ? *cell : 0) + symbol * flow_key(f->step->first_image + i);
+        f->written[buffer][first + i] = flow_piece(f, buffer, first + i) - f->plan->pieces;
     }
 }
 
@@ -629,6 +658,12 @@ static inline void flow_run(const pp_plan *plan, flow_stream stream) {
     f.holds = flow_allocate(plan->buffer_count, sizeof *f.holds);
     for (uint32_t i = 0; i < plan->buffer_count; i++)
         f.holds[i] = flow_allocate(flow_cell_count(plan, i), sizeof **f.holds);
+    f.written = flow_allocate(plan->buffer_count, sizeof *f.written);
+    for (uint32_t i = 0; i < plan->buffer_count; i++) {
+        f.written[i] = flow_allocate(flow_cell_count(plan, i), sizeof **f.written);
+        for (size_t c = 0; c < flow_cell_count(plan, i); c++)
+            f.written[i][c] = (ptrdiff_t)plan->buffers[i].first_piece;
+    }
     f.made = flow_allocate(plan->node_count, sizeof *f.made);
     for (size_t n = 0; n < plan->node_count; n++)
         f.made[n] = flow_allocate(plan->batch, sizeof **f.made);
@@ -640,9 +675,10 @@ static inline void flow_run(const pp_plan *plan, flow_stream stream) {
         if (flow_selects(&f)) flow_run_step(&f);
     }
     flow_end(&f);
-    for (size_t i = 0; i < plan->buffer_count; i++) free(f.holds[i]);
+    for (size_t i = 0; i < plan->buffer_count; i++) free(f.holds[i]), free(f.written[i]);
     for (size_t n = 0; n < plan->node_count; n++) free(f.made[n]);
     free(f.holds);
+    free(f.written);
     free(f.made);
     free(f.expected);
 }
