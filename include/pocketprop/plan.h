@@ -79,6 +79,13 @@ typedef struct pp_harm {
     double harm;
 } pp_harm;
 
+/* Nodes first..last, called as for bands: what lies between them is not kept for backward but
+ * computed again, once, from the value they begin with. That value must have a form that backward
+ * keeps anyway, and nothing inside may be read from outside. */
+typedef struct pp_span {
+    const char *first, *last;
+} pp_span;
+
 typedef struct pp_plan_options {
     /* Samples per step; 0 with a budget: the largest batch that fits without the coarsest codes. */
     uint32_t batch;
@@ -90,6 +97,8 @@ typedef struct pp_plan_options {
     size_t override_count;
     const pp_band *bands; /* runs that do not overlap */
     size_t band_count;
+    const pp_span *recompute;
+    size_t recompute_count;
     pp_optimizer optimizer;
     uint32_t accumulate; /* micro-steps per update; 0 stands for 1 */
     bool inference;      /* forward only: nothing saved, no gradients */

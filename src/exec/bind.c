@@ -140,6 +140,14 @@ static pp_status record_encode(const recording *r, const pp__plan_step *step) {
     return saved->coding.codec->encode(&stored, value, r->stream);
 }
 
+static pp_status record_decode(const recording *r, const pp__plan_step *step) {
+    const pp__saved *saved = &r->session->plan->saved[step->index];
+    pp__stored stored = pp__plan_stored(r->session->plan, saved);
+    bind_stored(r->session, step, saved, &stored);
+    pp__ref value = image_ref(r->session, step, r->session->plan->nodes[step->node].value);
+    return pp__stored_decode(&stored, 0, stored.shape.n, value, r->stream);
+}
+
 /* input_gradients[0] += output_gradient, with the add operator's kernel in place. */
 static pp_status record_add(const recording *r, const pp__plan_step *step) {
     pp__op_binding b = {.stream = r->stream};
@@ -225,6 +233,7 @@ static pp_status record_step(const recording *r, const pp__plan_step *step) {
             PP_TRY(bind_node(r, step, PP__PASS_BACKWARD, &b, stored));
             return op->backward(&b);
         case PP__STEP_ENCODE: return record_encode(r, step);
+        case PP__STEP_DECODE: return record_decode(r, step);
         case PP__STEP_COPY_VALUE:
             return record_copy(r, step, step->scratch, r->session->plan->nodes[step->node].value);
         case PP__STEP_COPY_GRADIENT:

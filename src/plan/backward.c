@@ -230,6 +230,7 @@ static pp_status await_update(backward_pass *b, uint32_t number) {
 static pp_status add_node_steps(backward_pass *b, uint32_t number) {
     pp_plan *plan = b->plan;
     b->number = number;
+    PP_TRY(pp__plan_recompute(plan, number));
     const pp__plan_node *node = &plan->nodes[number];
     uint32_t output_gradient = b->gradient[number];
     bool is_loss = number == plan->loss_node;
@@ -298,6 +299,7 @@ pp_status pp__plan_backward(pp_plan *plan) {
         PP_TRY_GOTO(status, add_node_steps(&b, i), done);
     PP_TRY_GOTO(status, plan->updates_at_end ? add_final_updates(&b) : add_update_step(&b), done);
     PP_TRY_GOTO(status, add_update_table(plan), done);
+    pp__plan_drop_superseded(plan);
 done:
     pp__release(plan->engine, b.gradient);
     pp__release(plan->engine, b.places);

@@ -520,7 +520,8 @@ static bool belongs(const pp__plan_run *run, const pp__plan_step *step, bool bac
                       step->kind == PP__STEP_COPY_VALUE;
     bool counts = step->kind != PP__STEP_UPDATE && step->kind != PP__STEP_CLIP &&
                   step->kind != PP__STEP_COPY_GRADIENT && step->kind != PP__STEP_ADD_GRADIENT;
-    return counts && is_forward != backward && step->node >= run->first && step->node <= run->last;
+    return counts && !step->recomputed && is_forward != backward && step->node >= run->first &&
+           step->node <= run->last;
 }
 
 /* Values and gradients of whole batches that nobody outside of the steps sees. */
@@ -616,18 +617,6 @@ static pp_status expand(pp_plan *plan, const pp__plan_run *run, bool backward) {
     return status;
 }
 
-static pp_status find_node(const pp_plan *plan, const char *name, uint32_t *node_out) {
-    for (uint32_t i = 0; i < plan->node_count; i++)
-        if (!strcmp(plan->nodes[i].name, name)) {
-            *node_out = i;
-            return PP_OK;
-        }
-    return pp__fail(plan->engine, PP_ERROR_INVALID_ARGUMENT,
-                    "plan: bands of '%s': the plan has no node of that name (a batch-norm or sum "
-                    "and the ReLU behind it are one node, called as the first)",
-                    name);
-}
-
 /* About an eighth of the batch. */
 static uint32_t usual_band(uint32_t batch) {
     uint32_t images = batch / 8 ? batch / 8 : 1;
@@ -640,8 +629,8 @@ pp_status pp__plan_read_runs(pp_plan *plan, const pp_plan_options *options) {
     for (size_t i = 0; i < options->band_count; i++) {
         const pp_band *band = &options->bands[i];
         pp__plan_run run = {.images = band->images ? band->images : usual_band(plan->batch)};
-        PP_TRY(find_node(plan, band->first, &run.first));
-        PP_TRY(find_node(plan, band->last, &run.last));
+        PP_TRY(pp__plan_find_node(plan, "bands", band->first, &run.first));
+        PP_TRY(pp__plan_find_node(plan, "bands", band->last, &run.last));
         if (run.first > run.last)
             return pp__fail(plan->engine, PP_ERROR_INVALID_ARGUMENT,
                             "plan: bands of '%s' to '%s': the former comes behind the latter",

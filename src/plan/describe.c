@@ -83,7 +83,8 @@ static pp__op_cost cost_of(const pp_plan *plan, const pp__plan_step *step) {
         case PP__STEP_MOMENTS: return cost_per_elem(plan, step, 3, 1);
         case PP__STEP_STATISTICS:
         case PP__STEP_BACKWARD_TOTALS: return (pp__op_cost){0}; /* a few numbers per channel */
-        case PP__STEP_ENCODE: return cost_of_encoding(plan, step);
+        case PP__STEP_ENCODE:
+        case PP__STEP_DECODE: return cost_of_encoding(plan, step);
         case PP__STEP_COPY_VALUE:
         case PP__STEP_COPY_GRADIENT: return cost_per_elem(plan, step, 0, 2);
         case PP__STEP_ADD_GRADIENT: return cost_per_elem(plan, step, 1, 3);
@@ -101,6 +102,7 @@ void pp_plan_describe_step(const pp_plan *plan, size_t step, pp_plan_step_info *
         [PP__STEP_BACKWARD_SUMS] = "backward sums",
         [PP__STEP_BACKWARD_TOTALS] = "backward totals",
         [PP__STEP_ENCODE] = "encode",
+        [PP__STEP_DECODE] = "decode",
         [PP__STEP_BACKWARD_PARAMETERS] = "backward weight",
         [PP__STEP_BACKWARD] = "backward",
         [PP__STEP_COPY_VALUE] = "copy",

@@ -77,6 +77,14 @@ static void visit_backward(const walk *w, const pp__plan_step *step) {
         visit_parameter_gradients(w, step->node, step->node, writes);
 }
 
+static void visit_decode(const walk *w, const pp__plan_step *step) {
+    const pp__saved *saved = &w->plan->saved[step->index];
+    reads(w, saved->buffer);
+    if (saved->subject == PP__SUBJECT_NORMALISED)
+        visit_statistics(w, &w->plan->nodes[saved->node], reads);
+    writes(w, w->plan->nodes[step->node].value);
+}
+
 void pp__plan_visit_step(const pp_plan *plan, const pp__plan_step *step, pp__use_visitor *visit,
                          void *user) {
     const walk w = {plan, visit, user};
@@ -97,6 +105,7 @@ void pp__plan_visit_step(const pp_plan *plan, const pp__plan_step *step, pp__use
             reads(&w, node->value);
             writes(&w, plan->saved[step->index].buffer);
             break;
+        case PP__STEP_DECODE: visit_decode(&w, step); break;
         case PP__STEP_BACKWARD_SUMS:
         case PP__STEP_BACKWARD_PARAMETERS:
         case PP__STEP_BACKWARD: visit_backward(&w, step); break;

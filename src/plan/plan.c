@@ -18,6 +18,19 @@ pp_status pp__plan_name(const pp_plan *plan, const char *owner, const char *what
     return PP_OK;
 }
 
+pp_status pp__plan_find_node(const pp_plan *plan, const char *what, const char *name,
+                             uint32_t *node_out) {
+    for (uint32_t i = 0; i < plan->node_count; i++)
+        if (!strcmp(plan->nodes[i].name, name)) {
+            *node_out = i;
+            return PP_OK;
+        }
+    return pp__fail(plan->engine, PP_ERROR_INVALID_ARGUMENT,
+                    "plan: %s of '%s': the plan has no node of that name (a batch-norm or sum "
+                    "and the ReLU behind it are one node, called as the first)",
+                    what, name);
+}
+
 pp_status pp__plan_add_buffer(pp_plan *plan, const char *owner, const char *what,
                               pp_memory_class memory_class, size_t raw_bytes, size_t bytes,
                               uint32_t *buffer_out) {
@@ -208,6 +221,7 @@ static pp_status build(pp_plan *plan, const pp_graph *graph, const pp_plan_optio
     PP_TRY(pp__plan_parameters(plan));
     PP_TRY(add_staging(plan));
     PP_TRY(pp__plan_read_runs(plan, options));
+    PP_TRY(pp__plan_read_recomputed(plan, options));
     PP_TRY(pp__plan_saved(plan, options));
     PP_TRY(pp__plan_forward(plan));
     if (!plan->inference) {
@@ -285,6 +299,7 @@ void pp_plan_destroy(pp_plan *plan) {
     pp__release(engine, plan->pieces);
     pp__release(engine, plan->steps);
     pp__release(engine, plan->runs);
+    pp__release(engine, plan->recomputed);
     pp__release(engine, plan->codec);
     pp__release(engine, plan->chunk_bytes);
     pp__release(engine, plan->live_bytes);

@@ -5,6 +5,7 @@
  *     saved     what backward reads, and each stored value's codec (policy.c reads policies)
  *     forward   the forward steps, and a buffer for every value
  *     backward  the backward and update steps, and the gradients' buffers
+ *     recompute blocks whose forward steps run again for backward
  *     bands     runs of nodes that take a few images at a time
  *     lives     first and last step of every buffer
  *     pieces    ... and of each band's images in it
@@ -107,6 +108,7 @@ typedef enum pp__step_kind {
     PP__STEP_MOMENTS,    /* of a normalising operator's input */
     PP__STEP_STATISTICS, /* the first half of a normalising operator's forward pass */
     PP__STEP_ENCODE,     /* index: saved record */
+    PP__STEP_DECODE,     /* the node's value, of the saved record `index` */
     PP__STEP_BACKWARD_PARAMETERS,
     PP__STEP_BACKWARD_SUMS,   /* the first half of a normalising operator's backward pass, ... */
     PP__STEP_BACKWARD_TOTALS, /* ... with the sums over all bands */
@@ -131,6 +133,8 @@ typedef struct pp__plan_step {
     bool divided;                      /* the first half of the pass was done by steps of its own */
     bool repeated;                     /* an earlier step computed the same */
     bool training_only;                /* inference does without it */
+    bool recomputed;                   /* in backward, of forward's (recompute.c) */
+    bool superseded;                   /* another step will do it; only while the plan is made */
     char *name;
 } pp__plan_step;
 
@@ -162,6 +166,8 @@ struct pp_plan {
     size_t step_count, step_capacity;
     pp__plan_run *runs;
     size_t run_count;
+    pp__plan_run *recomputed; /* blocks that are computed again for backward */
+    size_t recomputed_count;
 
     uint32_t input, labels, scalars, metrics; /* staging buffers */
     const pp_pixels *pixels; /* what the input's bytes stand for; NULL: it arrives in float32 */
@@ -220,6 +226,11 @@ pp_status pp__plan_forward(pp_plan *plan);
 pp_status pp__plan_backward(pp_plan *plan);
 pp_status pp__plan_read_runs(pp_plan *plan, const pp_plan_options *options);
 pp_status pp__plan_bands(pp_plan *plan);
+pp_status pp__plan_read_recomputed(pp_plan *plan, const pp_plan_options *options);
+/* In front of the backward steps of node `last`: those that compute the block again that ends there,
+ * if one does. */
+pp_status pp__plan_recompute(pp_plan *plan, uint32_t last);
+void pp__plan_drop_superseded(pp_plan *plan);
 pp_status pp__plan_pieces(pp_plan *plan);
 pp_status pp__plan_measure(pp_plan *plan);
 /* The search for places may end at `enough_bytes` and be shortened (memory/planner.h). */
@@ -234,6 +245,9 @@ bool pp__plan_ends_run(const pp_plan *plan, uint32_t node);
 bool pp__plan_same_run(const pp_plan *plan, uint32_t a, uint32_t b);
 
 /* Shared by the passes. */
+/* An application's name for a node; `what` begins the sentence when there is none. */
+pp_status pp__plan_find_node(const pp_plan *plan, const char *what, const char *name,
+                             uint32_t *node_out);
 pp_status pp__plan_add_buffer(pp_plan *plan, const char *owner, const char *what,
                               pp_memory_class memory_class, size_t raw_bytes, size_t bytes,
                               uint32_t *buffer_out);

@@ -10,7 +10,7 @@
 static pp_status fail_line(const pp__policy_text *text, size_t line, const char *found) {
     return pp__fail(text->engine, PP_ERROR_INVALID_ARGUMENT,
                     "policy, line %zu: found '%s', expected 'codec POLICY', 'override "
-                    "PATTERN=CODEC' or 'band FIRST..LAST=IMAGES'",
+                    "PATTERN=CODEC', 'band FIRST..LAST=IMAGES' or 'recompute FIRST..LAST'",
                     line, found);
 }
 
@@ -25,6 +25,13 @@ static pp_status add_band(pp__policy_text *text, pp_band band) {
     PP_TRY(pp__grow(text->engine, &text->bands, &text->band_capacity, text->band_count + 1,
                     sizeof *text->bands));
     text->bands[text->band_count++] = band;
+    return PP_OK;
+}
+
+static pp_status add_recomputed(pp__policy_text *text, pp_span span) {
+    PP_TRY(pp__grow(text->engine, &text->recompute, &text->recompute_capacity,
+                    text->recompute_count + 1, sizeof *text->recompute));
+    text->recompute[text->recompute_count++] = span;
     return PP_OK;
 }
 
@@ -57,6 +64,8 @@ static pp_status read_line(pp__policy_text *text, char *line, size_t number) {
         if (count && count <= UINT32_MAX && !*end)
             return add_band(text, (pp_band){argument, value, (uint32_t)count});
     }
+    if (argument && !strcmp(line, "recompute") && (value = split(argument, "..")))
+        return add_recomputed(text, (pp_span){argument, value});
     return fail_line(text, number, found);
 }
 
@@ -88,11 +97,15 @@ pp_status pp__policy_text_read(pp_engine *engine, const pp_plan_options *options
     for (size_t i = 0; i < options->override_count; i++)
         PP_TRY(add_override(text, options->overrides[i].pattern, options->overrides[i].codec));
     for (size_t i = 0; i < options->band_count; i++) PP_TRY(add_band(text, options->bands[i]));
+    for (size_t i = 0; i < options->recompute_count; i++)
+        PP_TRY(add_recomputed(text, options->recompute[i]));
     if (!options_out->codec) options_out->codec = text->codec;
     options_out->overrides = text->overrides;
     options_out->override_count = text->override_count;
     options_out->bands = text->bands;
     options_out->band_count = text->band_count;
+    options_out->recompute = text->recompute;
+    options_out->recompute_count = text->recompute_count;
     return PP_OK;
 }
 
@@ -101,6 +114,7 @@ void pp__policy_text_release(pp__policy_text *text) {
     pp__release(text->engine, text->words);
     pp__release(text->engine, text->overrides);
     pp__release(text->engine, text->bands);
+    pp__release(text->engine, text->recompute);
 }
 
 pp_status pp_plan_print_policy(const pp_plan *plan, char **text_out) {
@@ -110,6 +124,9 @@ pp_status pp_plan_print_policy(const pp_plan *plan, char **text_out) {
     for (size_t i = 0; i < plan->run_count; i++)
         pp__text_add(&text, "band %s..%s=%" PRIu32 "\n", plan->nodes[plan->runs[i].first].name,
                      plan->nodes[plan->runs[i].last].name, plan->runs[i].images);
+    for (size_t i = 0; i < plan->recomputed_count; i++)
+        pp__text_add(&text, "recompute %s..%s\n", plan->nodes[plan->recomputed[i].first].name,
+                     plan->nodes[plan->recomputed[i].last].name);
     for (size_t i = 0; i < plan->saved_count; i++) {
         const pp__saved *saved = &plan->saved[i];
         if (saved->kind != PP__SAVED_INDEX)

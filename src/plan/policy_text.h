@@ -12,6 +12,8 @@ typedef struct pp__policy_text {
     size_t override_count, override_capacity;
     pp_band *bands;
     size_t band_count, band_capacity;
+    pp_span *recompute;
+    size_t recompute_count, recompute_capacity;
 } pp__policy_text;
 
 /* Options with the text's decisions in front of options->policy's owner's own: an override of the

@@ -407,6 +407,17 @@ static inline void flow_encode(flow *f, const pp__plan_step *step) {
     flow_write_images(f, saved->buffer, flow_record_symbol(f, step->index), false);
 }
 
+static inline void flow_decode(flow *f, const pp__plan_step *step) {
+    const pp__saved *saved = &f->plan->saved[step->index];
+    flow_read_images(f, saved->buffer, flow_record_symbol(f, step->index), "code");
+    if (saved->subject == PP__SUBJECT_NORMALISED) {
+        flow_read_parameters(f, saved->node, true);
+        flow_read_auxiliaries(f, saved->node);
+    }
+    flow_apart(f, f->plan->nodes[step->node].value, saved->buffer);
+    flow_write_value(f, step->node);
+}
+
 /* A parameter's gradient when the stream is through. */
 static inline uint64_t flow_gradient_symbol(const flow *f, uint32_t parameter) {
     uint64_t before = f->stream == FLOW_NEXT ? flow_symbol(FLOW_SUM_SO_FAR, parameter, 0) : 0;
@@ -629,6 +640,7 @@ static inline void flow_run_step(flow *f) {
         case PP__STEP_MOMENTS: flow_moments(f, step); break;
         case PP__STEP_STATISTICS: flow_statistics(f, step); break;
         case PP__STEP_ENCODE: flow_encode(f, step); break;
+        case PP__STEP_DECODE: flow_decode(f, step); break;
         case PP__STEP_BACKWARD_PARAMETERS:
             flow_read_gradient(f, step);
             flow_write_parameter_gradients(f, step, step->image_count);
