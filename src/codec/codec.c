@@ -46,13 +46,14 @@ static pp_status unknown(pp_engine *engine, const char *text) {
 
 pp_status pp__coding_read(pp_engine *engine, const char *text, pp__coding *coding_out) {
     memset(coding_out, 0, sizeof *coding_out);
-    const char *colon = strchr(text, ':');
-    size_t name_length = colon ? (size_t)(colon - text) : strlen(text);
-    const char *parameters = colon ? colon + 1 : "";
+    /* A codec whose parameters are all optional has no colon: "bitmap,density=0.5". */
+    size_t name_length = strcspn(text, ":,");
+    const char *parameters = text + name_length;
+    if (*parameters == ':' && parameters[1] && parameters[1] != ',') parameters++;
     pp__coding coding = {.codec = find(text, name_length)};
     if (!coding.codec) return unknown(engine, text);
     if (!coding.codec->read) {
-        if (colon)
+        if (text[name_length])
             return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT, "codec '%s': %s takes no parameters",
                             text, coding.codec->name);
     } else {

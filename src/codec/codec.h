@@ -93,7 +93,8 @@ struct pp__codec {
     bool stores_itself; /* the code is the float32 tensor itself, kept alive: nothing is encoded */
     bool staged;        /* the code is what the application hands over: nothing is encoded */
     bool blocks; /* an octet's code depends on its pixel's place in the image, not in line alone */
-    bool pooled; /* a block-mean map: convolutions take their weight gradient from the means */
+    bool behind_relu; /* stores what a ReLU let pass, and nothing else */
+    bool pooled;      /* a block-mean map: convolutions take their weight gradient from the means */
 };
 
 /* Reads "norm:4,clip=3". PP_ERROR_INVALID_ARGUMENT: one line with what was found and what there

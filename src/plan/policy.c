@@ -55,9 +55,9 @@ pp_status pp__policy_read(pp_engine *engine, const char *text, pp__policy *polic
     if ((!normalised && !activation) || base.codec->staged)
         return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
                         "codec '%s' stores masks, indices or images only; a policy is raw, half, "
-                        "norm:K, btc:W, group:K or avgpool:W",
+                        "norm:K, btc:W, group:K, avgpool:W or bitmap",
                         text);
-    bool lossless = base.codec->stores_itself || base.codec->pooled;
+    bool lossless = base.codec->stores_itself || base.codec->pooled || base.codec->behind_relu;
     for (int kind = 0; kind < PP__SAVED_KIND_COUNT; kind++) {
         const char *name = lossless ? fallbacks[kind].exact : fallbacks[kind].lossy;
         PP_TRY(pp__coding_read(engine, name, &policy_out->fallback[kind]));
@@ -73,7 +73,7 @@ pp_status pp__policy_read(pp_engine *engine, const char *text, pp__policy *polic
         *value = base;
     else
         (void)find_companion(engine, &base, PP__SUBJECT_ACTIVATION, PP__VIEW_VALUE, value);
-    if (activation && !base.codec->pooled && !base.bits)
+    if (activation && !base.codec->pooled && !base.codec->behind_relu && !base.bits)
         policy_out->kinds[PP__SAVED_INPUT].coding = base;
     policy_out->kinds[PP__SAVED_ACTIVATION].view = !base.codec->pooled;
     policy_out->kinds[PP__SAVED_MASK].view = true;

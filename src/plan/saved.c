@@ -62,12 +62,28 @@ static bool is_point(const pp_plan *plan, uint32_t node) {
     return plan->nodes[node].shape.h == 1 && plan->nodes[node].shape.w == 1;
 }
 
+/* A codec for what a ReLU let pass serves nothing else: there the policy falls back, and an override
+ * is refused. */
+static pp_status respect_relu(const resolver *r, uint32_t node, pp__saved_kind kind,
+                              pp__choice *choice) {
+    const pp__plan_node *n = &r->plan->nodes[node];
+    if (!choice->coding.codec->behind_relu || n->op->traits & PP__OP_RELU_OUTPUT) return PP_OK;
+    if (choice->stated)
+        return pp__fail(r->plan->engine, PP_ERROR_INVALID_ARGUMENT,
+                        "override of '%s': codec '%s' stores what a ReLU let pass, and the value "
+                        "of '%s' is not a ReLU's output",
+                        n->name, choice->coding.codec->name, n->name);
+    choice->coding = r->policy.fallback[kind];
+    return PP_OK;
+}
+
 static pp_status resolve_value(resolver *r, uint32_t node, bool exact, uint32_t *record_out) {
     pp_plan *plan = r->plan;
     pp__saved_kind kind =
         plan->nodes[node].op->traits & PP__OP_SOURCE ? PP__SAVED_INPUT : PP__SAVED_ACTIVATION;
     pp__choice choice;
     PP_TRY(choose(r, node, kind, &choice));
+    PP_TRY(respect_relu(r, node, kind, &choice));
     if (!exact && choice.view && offers(plan, r->roots[node], PP__VIEW_VALUE)) {
         *record_out = r->roots[node];
         return PP_OK;

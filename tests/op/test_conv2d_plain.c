@@ -144,10 +144,22 @@ static void check_weight(const pp__conv2d_geometry *g, pp__shape shape, const ch
     op_harness_destroy(&h);
 }
 
-static const char *const codings[] = {
-    "raw",          "half",    "norm:1",          "norm:2",           "norm:3",
-    "norm:3,lloyd", "norm:4",  "norm:6",          "norm:8",           "avgpool:2",
-    "avgpool:3",    "group:3", "group:4,size=24", "avgpool:2+group:4"};
+static const char *const codings[] = {"raw",
+                                      "half",
+                                      "norm:1",
+                                      "norm:2",
+                                      "norm:3",
+                                      "norm:3,lloyd",
+                                      "norm:4",
+                                      "norm:6",
+                                      "norm:8",
+                                      "avgpool:2",
+                                      "avgpool:3",
+                                      "group:3",
+                                      "group:4,size=24",
+                                      "avgpool:2+group:4",
+                                      "bitmap",
+                                      "bitmap,density=0.1"};
 
 START_TEST(weight_gradient_agrees_with_reference) {
     const char *coding = codings[_i];

@@ -113,6 +113,17 @@ START_TEST(the_table) {
           {"add3 mask", "signmask of mask for mask"},
           {"gap code", "half of activation for value"},
           {"pool index", "argmax of index for index"}}},
+        {"bitmap,density=0.7",
+         {{"conv1", "raw of normalised for x-hat mask"},
+          {"pool", "raw of normalised for x-hat mask value"},
+          {"image", "raw of input for value"},
+          {"bn1 x-hat", "-"},
+          {"bn2 x-hat", "-"},
+          {"add2 code", "bitmap,density=0.7 of activation for mask value"},
+          {"add2 mask", "-"},
+          {"add3 mask", "signmask of mask for mask"},
+          {"gap", "raw of activation for value"},
+          {"pool index", "argmax of index for index"}}},
         {"avgpool:2",
          {{"conv1", "raw of normalised for x-hat mask"},
           {"pool", "raw of normalised for x-hat mask"},
@@ -337,6 +348,12 @@ START_TEST(overrides_that_cannot_work_are_refused) {
     expect_failure("raw", "@index", "half", "'half' cannot store this kind");
     expect_failure("raw", "@normalised", "view", "'view' cannot store this kind");
     expect_failure("raw", "@input", "view", "'view' cannot store this kind");
+    expect_failure(
+        "raw", "@activation", "bitmap",
+        "override of 'gap': codec 'bitmap' stores what a ReLU let pass, and the value of "
+        "'gap' is not a ReLU's output");
+    expect_failure("raw", "@input", "bitmap", "override of 'image': codec 'bitmap' stores what");
+    expect_failure("raw", "@normalised", "bitmap", "codec 'bitmap' cannot store this kind");
     expect_failure("raw", "bn1", "norm:9", "codec 'norm:9': expected norm:K with K = 1, 2,");
 }
 END_TEST
@@ -349,7 +366,7 @@ START_TEST(a_policy_stores_values) {
         TEST_FAILS(plan_try(g, &(pp_plan_options){.batch = 2, .codec = codecs[i]}, &plan),
                    PP_ERROR_INVALID_ARGUMENT,
                    "stores masks, indices or images only; a policy is raw, half, norm:K, btc:W, "
-                   "group:K or avgpool:W");
+                   "group:K, avgpool:W or bitmap");
     }
     pp_graph_destroy(g);
 }

@@ -94,7 +94,7 @@ static pp_graph *make_graph(void) {
     return g;
 }
 
-static const char *const codecs[] = {"raw", "norm:4", "avgpool:2", "btc:4"};
+static const char *const codecs[] = {"raw", "norm:4", "avgpool:2", "btc:4", "bitmap"};
 enum { CODECS = sizeof codecs / sizeof codecs[0] };
 
 /* What two steps leave under one profile. */
