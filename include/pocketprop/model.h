@@ -9,6 +9,7 @@
  *   resnet8-digits              a three-stage residual network for 8x8x1 digits
  *   resnet20/32/44/56/110       CIFAR ResNets of He et al. 2016, post-activation, option A; 32x32x3
  *   preresnet164/254/488/1001   pre-activation bottlenecks of Chakrabarti & Moseley 2019; 32x32x3
+ *   preresnet152                their network for ImageNet; 224x224x3, 1000 classes
  *   resnet18-cifar              resnet18 with a 3x3 stem of stride 1 and no pool; 32x32x3
  *   resnet18/34/50              torchvision's layout and names; 224x224x3, 1000 classes
  */

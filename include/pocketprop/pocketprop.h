@@ -1,8 +1,8 @@
 /* pocketprop.h: the core's whole public API: train convolutional networks through OpenCL from one
  * planned arena.
  *
- * Reading order: engine.h, graph.h, model.h, profile.h, plan.h, device.h, session.h, optimizer.h,
- * peak.h.
+ * Reading order: engine.h, graph.h, model.h, profile.h, plan.h, device.h, session.h, state.h,
+ * measure.h, optimizer.h, peak.h.
  * Data sets and image files are a library of their own: data.h. examples/ holds short programs.
  */
 #ifndef POCKETPROP_POCKETPROP_H
@@ -11,12 +11,14 @@
 #include <pocketprop/device.h>
 #include <pocketprop/engine.h>
 #include <pocketprop/graph.h>
+#include <pocketprop/measure.h>
 #include <pocketprop/model.h>
 #include <pocketprop/optimizer.h>
 #include <pocketprop/peak.h>
 #include <pocketprop/plan.h>
 #include <pocketprop/profile.h>
 #include <pocketprop/session.h>
+#include <pocketprop/state.h>
 #include <pocketprop/tune.h>
 
 #endif

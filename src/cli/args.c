@@ -166,6 +166,19 @@ static int read_band(const cli_command *command, const cli_option *row, char *te
     return CLI_OK;
 }
 
+static int read_span(const cli_command *command, const cli_option *row, char *text,
+                     cli_spans *spans) {
+    char *dots = strstr(text, "..");
+    if (!dots || dots == text || !dots[2])
+        return cli_fail(command, "--%s: found '%s', expected FIRST..LAST", row->name, text);
+    if (spans->count == CLI_BAND_CAPACITY)
+        return cli_fail(command, "--%s: found more than %d of them, expected at most so many",
+                        row->name, CLI_BAND_CAPACITY);
+    *dots = '\0';
+    spans->items[spans->count++] = (pp_span){.first = text, .last = dots + 2};
+    return CLI_OK;
+}
+
 /* Stores one option's argument (NULL for a flag) where its row says. */
 static int store(const cli_command *command, const cli_option *row, char *text,
                  cli_settings *settings) {
@@ -179,6 +192,7 @@ static int store(const cli_command *command, const cli_option *row, char *text,
         case CLI_TEXT: *(const char **)member = text; return CLI_OK;
         case CLI_OVERRIDE: return read_override(command, row, text, member);
         case CLI_BAND: return read_band(command, row, text, member);
+        case CLI_SPAN: return read_span(command, row, text, member);
         case CLI_COUNT:
             if (row->word && !strcmp(text, row->word)) {
                 *(uint64_t *)member = 0;

@@ -31,7 +31,8 @@ typedef enum cli_kind {
     CLI_CHOICE,   /* one of the words in `argument`, which '|' separates; const char * */
     CLI_TRIPLE,   /* one to three decimal numbers with commas; cli_triple */
     CLI_OVERRIDE, /* PATTERN=CODEC, appended; cli_overrides */
-    CLI_BAND      /* FIRST..LAST[=N], appended; cli_bands */
+    CLI_BAND,     /* FIRST..LAST[=N], appended; cli_bands */
+    CLI_SPAN      /* FIRST..LAST, appended; cli_spans */
 } cli_kind;
 
 typedef struct cli_option {

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/adapt.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -29,6 +30,7 @@ typedef struct training {
     cli_progress progress;
     cli_timeline timeline;
     cli_train_report report;
+    cli_adapt adapt;
     FILE *log;
     bool log_is_new; /* this run made the file */
     uint64_t epochs_done;
@@ -138,12 +140,17 @@ static int measure(training *run) {
 }
 
 static int train_steps(training *run) {
-    pp_session *session = run->setup.session;
     int code = CLI_OK;
     while (!code && !interrupted) {
         pp_batch batch;
         code = cli_check(&run->setup, pp_loader_next(run->train_loader, &batch));
         if (code || !batch.count) break;
+        if (cli_adapt_is_due(&run->adapt)) {
+            cli_progress_clear(&run->progress);
+            code = cli_adapt_run(&run->adapt, &batch);
+            if (code) break;
+        }
+        pp_session *session = run->setup.session;
         float rate = pp_schedule_rate(&run->schedule, pp_session_update_count(session));
         double began = cli_seconds();
         code = cli_check(&run->setup, pp_session_step(session, &batch, rate));
@@ -343,6 +350,7 @@ static int run_training(const cli_command *command, const cli_settings *settings
     cli_setup *setup = &run.setup;
     int code = cli_setup_begin(setup, command, settings);
     setup->profiling = settings->trace != NULL;
+    if (!code) code = cli_adapt_open(&run.adapt, setup);
     if (!code) code = cli_setup_data(setup, PP_SPLIT_TRAIN);
     if (!code) code = cli_setup_data(setup, PP_SPLIT_TEST);
     if (!code) code = cli_setup_graph(setup);
@@ -351,7 +359,7 @@ static int run_training(const cli_command *command, const cli_settings *settings
     if (!code) code = create_loaders(&run);
     if (!code) code = plan_schedule(&run);
     if (!code) code = cli_timeline_open(&run.timeline, setup);
-    if (!code) code = cli_train_report_open(&run.report, setup);
+    if (!code) code = cli_train_report_open(&run.report, setup, &run.adapt);
     if (!code) code = open_log(&run);
     if (!code) cli_setup_ready(setup);
     if (!code) print_headline(&run);
@@ -367,6 +375,7 @@ static int run_training(const cli_command *command, const cli_settings *settings
     close_log(&run, code);
     cli_timeline_close(&run.timeline);
     cli_train_report_close(&run.report);
+    cli_adapt_close(&run.adapt);
     cli_setup_end(setup);
     return code;
 }
@@ -402,6 +411,10 @@ static const cli_group training_options = {
          .offset = offsetof(cli_settings, flip)},
         {"seed", "N", "of the initial weights, the order of the samples and every random draw",
          CLI_COUNT, .offset = offsetof(cli_settings, seed)},
+        {"adapt", "N",
+         "with --budget: after N updates measure what each codec does to each value, on a few "
+         "images, and choose anew within the budget",
+         CLI_COUNT, .offset = offsetof(cli_settings, adapt), .least = 1, .most = 1e9},
         {"log", "FILE", "write one JSON object per epoch, each on its line", CLI_TEXT,
          .offset = offsetof(cli_settings, log)},
         {"report", "FILE",

@@ -27,6 +27,13 @@ static void write_policy(cli_page *page, const cli_settings *settings) {
         else
             cli_page_markup(page, " in bands of images");
     }
+    for (size_t i = 0; i < settings->recompute.count; i++) {
+        cli_page_markup(page, "; ");
+        cli_page_text(page, settings->recompute.items[i].first);
+        cli_page_markup(page, " to ");
+        cli_page_text(page, settings->recompute.items[i].last);
+        cli_page_markup(page, " computed again");
+    }
     if (settings->budget)
         cli_page_markup(page, "; peak at most %s", cli_bytes_text(settings->budget).text);
     if (settings->policy) {
@@ -223,6 +230,23 @@ static void write_term(cli_page *page, pp_gradient_term term, const char *approx
     }
 }
 
+/* The errors of what layer reads in lossy form, in the order of write_reads; exact places have
+ * none. */
+static void write_errors(cli_page *page, const pp_plan *plan, const pp_plan_layer *layer) {
+    const char *link = "";
+    cli_page_markup(page, "<td class=\"n\">");
+    for (size_t r = 0; r < layer->read_count; r++) {
+        bool is_repeated = false;
+        for (size_t e = 0; e < r; e++) is_repeated |= layer->reads[e].row == layer->reads[r].row;
+        pp_plan_row row;
+        pp_plan_read_row(plan, layer->reads[r].row, &row);
+        if (is_repeated || row.error <= 0) continue;
+        cli_page_markup(page, "%s%.2g", link, row.error);
+        link = "; ";
+    }
+    cli_page_markup(page, "</td>");
+}
+
 /* `is_known` marks the rows that layers above have read: a place counts where it is first needed. */
 static void write_layer(cli_page *page, const pp_plan *plan, const pp_plan_layer *layer,
                         bool *is_known) {
@@ -243,6 +267,7 @@ static void write_layer(cli_page *page, const pp_plan *plan, const pp_plan_layer
     write_reads(page, plan, layer, is_known);
     for (size_t r = 0; r < layer->read_count; r++) is_known[layer->reads[r].row] = true;
     cli_page_markup(page, "</td>");
+    write_errors(page, plan, layer);
     write_term(page, layer->weight, "approximate");
     write_term(page, layer->bias, "approximate");
     write_term(page, layer->gamma, "approximate");
@@ -261,10 +286,12 @@ bool cli_page_layers(cli_page *page, const pp_plan *plan) {
         "of the layer's output. An approximate weight or gamma gradient reaches no "
         "other layer; of a batch-norm with a lossy x-hat, the variance term of the data "
         "gradient carries an error on to the layers below. Places count at the layer "
-        "that needs them first; later readers name them.</p>\n"
+        "that needs them first; later readers name them. Error: the squared error that is "
+        "expected of the codes, relative to typical values.</p>\n"
         "<div class=\"scroll\"><table><tr><th>layer</th><th>operator</th>"
         "<th class=\"n\">in float32</th><th class=\"n\">stored</th>"
-        "<th>backward reads</th><th>dW</th><th>db</th><th>d&gamma;</th><th>d&beta;</th>"
+        "<th>backward reads</th><th "
+        "class=\"n\">error</th><th>dW</th><th>db</th><th>d&gamma;</th><th>d&beta;</th>"
         "<th>dX</th></tr>\n");
     for (size_t i = 0; i < pp_plan_layer_count(plan); i++) {
         pp_plan_layer layer;

@@ -78,7 +78,7 @@ const cli_group cli_codec_options = {
         {"codec", "POLICY",
          "how activations are kept for the backward pass: raw (the default), half, norm:8, norm:4, "
          "btc:4, avgpool:2, "
-         "avgpool:4, ...",
+         "avgpool:4, bitmap, ...",
          CLI_TEXT, .offset = offsetof(cli_settings, codec)},
         {"override", "PATTERN=CODEC",
          "another codec for the nodes that match, e.g. 'layer1.*=raw', or for a kind of value, "
@@ -96,6 +96,10 @@ const cli_group cli_codec_options = {
          "run the nodes FIRST to LAST on N images at a time, so that what lies between them takes "
          "memory for so many only; may be given several times",
          CLI_BAND, .offset = offsetof(cli_settings, bands)},
+        {"recompute", "FIRST..LAST",
+         "keep nothing of what lies between the nodes FIRST and LAST, and compute it again for "
+         "backward; may be given several times",
+         CLI_SPAN, .offset = offsetof(cli_settings, recompute)},
         {0}}};
 
 const cli_group cli_data_options = {

@@ -31,6 +31,11 @@ typedef struct cli_bands {
     size_t count;
 } cli_bands;
 
+typedef struct cli_spans {
+    pp_span items[CLI_BAND_CAPACITY];
+    size_t count;
+} cli_spans;
+
 /* Texts are borrowed from the command line; NULL where nobody gave one. */
 typedef struct cli_settings {
     /* network */
@@ -44,6 +49,7 @@ typedef struct cli_settings {
     const char *codec, *profile;
     cli_overrides overrides;
     cli_bands bands;
+    cli_spans recompute;
     uint64_t budget; /* bytes; 0: none */
     const char *policy, *save_policy, *compare, *html;
     bool inference, all_rows;
@@ -64,6 +70,7 @@ typedef struct cli_settings {
 
     /* the run */
     uint64_t epochs, steps, seed, time_limit;
+    uint64_t adapt; /* updates in front of a plan by measured signals; 0: none */
     uint64_t batches, draws, warm_up; /* of fidelity: exact steps in front */
     const char *device, *log, *report, *dump, *trace, *out;
     bool no_cache, json, help;

@@ -242,6 +242,8 @@ int cli_setup_plan_options(const cli_setup *setup, bool inference, pp_plan_optio
                                      .budget_bytes = (size_t)settings->budget,
                                      .bands = settings->bands.items,
                                      .band_count = settings->bands.count,
+                                     .recompute = settings->recompute.items,
+                                     .recompute_count = settings->recompute.count,
                                      .optimizer = optimizer,
                                      .accumulate = (uint32_t)settings->accumulate,
                                      .inference = inference};
@@ -262,9 +264,14 @@ static int save_policy(cli_setup *setup) {
     return code;
 }
 
-int cli_setup_plan(cli_setup *setup, bool inference) {
+/* As the settings ask, with a policy's decisions; `harms` may be NULL. */
+static int make_plan(cli_setup *setup, bool inference, const pp_harm *harms, size_t harm_count,
+                     pp_plan **plan_out) {
     pp_plan_options options;
     int code = cli_setup_plan_options(setup, inference, &options);
+    options.harms = harms;
+    options.harm_count = harm_count;
+    if (setup->plan) options.batch = setup->summary.batch;
     char *policy = NULL;
     size_t length;
     if (!code && setup->settings->policy) {
@@ -273,13 +280,31 @@ int cli_setup_plan(cli_setup *setup, bool inference) {
         options.policy = policy;
     }
     if (!code) {
-        pp_status status = pp_plan_create(setup->graph, setup->profile, &options, &setup->plan);
+        pp_status status = pp_plan_create(setup->graph, setup->profile, &options, plan_out);
         code = cli_check(setup, status);
         if (status == PP_ERROR_OUT_OF_MEMORY) code = CLI_BAD_INPUT; /* nothing has run */
     }
     pp__release(setup->engine, policy);
-    if (!code) pp_plan_summarize(setup->plan, &setup->summary);
-    return code || !setup->settings->save_policy ? code : save_policy(setup);
+    return code;
+}
+
+static int take_plan(cli_setup *setup) {
+    pp_plan_summarize(setup->plan, &setup->summary);
+    return setup->settings->save_policy ? save_policy(setup) : CLI_OK;
+}
+
+int cli_setup_plan(cli_setup *setup, bool inference) {
+    int code = make_plan(setup, inference, NULL, 0, &setup->plan);
+    return code ? code : take_plan(setup);
+}
+
+int cli_setup_replan(cli_setup *setup, const pp_harm *harms, size_t harm_count) {
+    pp_plan *plan = NULL;
+    int code = make_plan(setup, false, harms, harm_count, &plan);
+    if (code) return code;
+    pp_plan_destroy(setup->plan);
+    setup->plan = plan;
+    return take_plan(setup);
 }
 
 static const double quiet_seconds = 0.5; /* builds that are over by then show nothing */

@@ -50,6 +50,10 @@ int cli_setup_profile(cli_setup *setup);
 
 int cli_setup_plan(cli_setup *setup, bool inference);
 
+/* Another plan of the same batch, by measured harms, in the place of the present one, which no
+ * session uses any more. */
+int cli_setup_replan(cli_setup *setup, const pp_harm *harms, size_t harm_count);
+
 /* What the settings ask of a plan; borrows from them. */
 int cli_setup_plan_options(const cli_setup *setup, bool inference, pp_plan_options *options_out);
 

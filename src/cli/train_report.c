@@ -10,8 +10,9 @@
 
 enum { MOST_ROWS = 200 }; /* of the table of epochs */
 
-int cli_train_report_open(cli_train_report *report, const cli_setup *setup) {
-    *report = (cli_train_report){.setup = setup};
+int cli_train_report_open(cli_train_report *report, const cli_setup *setup,
+                          const cli_adapt *adapt) {
+    *report = (cli_train_report){.setup = setup, .adapt = adapt};
     const char *path = setup->settings->report;
     return path ? cli_outfile_open(&report->file, setup->command, "--report", path) : CLI_OK;
 }
@@ -160,6 +161,7 @@ int cli_train_report_write(cli_train_report *report) {
         }
         write_epochs(&page, report);
     }
+    cli_adapt_page(report->adapt, &page);
     int code = cli_page_plan(&page, report->setup);
     cli_page_end(&page);
     return code ? code : cli_outfile_finish(&report->file);

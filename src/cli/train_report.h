@@ -3,6 +3,7 @@
 #ifndef PP_CLI_TRAIN_REPORT_H
 #define PP_CLI_TRAIN_REPORT_H
 
+#include "cli/adapt.h"
 #include "cli/outfile.h"
 #include "cli/setup.h"
 
@@ -13,14 +14,15 @@ typedef struct cli_epoch {
 } cli_epoch;
 
 typedef struct cli_train_report {
-    const cli_setup *setup; /* borrowed */
-    cli_outfile file;       /* not open: no report wanted, or written */
+    const cli_setup *setup; /* borrowed, as is the next */
+    const cli_adapt *adapt;
+    cli_outfile file; /* not open: no report wanted, or written */
     cli_epoch *epochs;
     size_t count, capacity;
 } cli_train_report;
 
 /* Call it before anything slow: a file that cannot be written shows here. */
-int cli_train_report_open(cli_train_report *report, const cli_setup *setup);
+int cli_train_report_open(cli_train_report *report, const cli_setup *setup, const cli_adapt *adapt);
 
 /* Behind each whole epoch. */
 int cli_train_report_add(cli_train_report *report, const cli_epoch *epoch);

@@ -61,17 +61,15 @@ done:
     return status;
 }
 
-pp_status pp_session_create(pp_device *device, const pp_plan *plan, const pp_profile *profile,
-                            const pp_session_options *options, pp_session **session_out) {
-    static const pp_session_options defaults = {0};
-    if (!options) options = &defaults;
+pp_status pp__session_open(pp_device *device, const pp_plan *plan, const pp_profile *profile,
+                           uint64_t seed, pp_session **session_out) {
     *session_out = NULL;
     pp_session *session;
     PP_TRY(pp__allocate(plan->engine, 1, sizeof *session, &session));
     session->engine = plan->engine;
     session->device = device;
     session->plan = plan;
-    session->seed = options->seed;
+    session->seed = seed;
     pp_status status;
     PP_TRY_GOTO(status, pp__session_vet(device, plan, profile), fail);
     PP_TRY_GOTO(
@@ -79,11 +77,22 @@ pp_status pp_session_create(pp_device *device, const pp_plan *plan, const pp_pro
         pp__arena_create(device, plan->chunk_bytes, plan->layout.chunk_count, &session->arena),
         fail);
     PP_TRY_GOTO(status, initialise(session), fail);
-    PP_TRY_GOTO(status, pp__session_record(session, profile, options), fail);
     *session_out = session;
     return PP_OK;
 fail:
     pp_session_destroy(session);
+    return status;
+}
+
+pp_status pp_session_create(pp_device *device, const pp_plan *plan, const pp_profile *profile,
+                            const pp_session_options *options, pp_session **session_out) {
+    static const pp_session_options defaults = {0};
+    if (!options) options = &defaults;
+    PP_TRY(pp__session_open(device, plan, profile, options->seed, session_out));
+    const pp_status status = pp__session_record(*session_out, profile, options);
+    if (status == PP_OK) return PP_OK;
+    pp_session_destroy(*session_out);
+    *session_out = NULL;
     return status;
 }
 

@@ -39,6 +39,20 @@ pp__ref pp__session_ref(const pp_session *session, uint32_t buffer);
 /* Tests on the device what the session would record, unless that was done (vet.c). */
 pp_status pp__session_vet(pp_device *device, const pp_plan *plan, const pp_profile *profile);
 
+/* A session with memory and initial values, and without streams. */
+pp_status pp__session_open(pp_device *device, const pp_plan *plan, const pp_profile *profile,
+                           uint64_t seed, pp_session **session_out);
+
+/* Checks a labelled batch and transfers it with the scalars of the next step (step.c). */
+pp_status pp__session_transfer(pp_session *session, const pp_batch *batch);
+
+/* Records one step of the plan in training, but for updates (bind.c). */
+pp_status pp__session_record_step(const pp_session *session, const pp_profile *profile,
+                                  const pp__plan_step *step, pp__stream *stream);
+
+/* A record with its memory, for all images. */
+pp__stored pp__session_stored(const pp_session *session, const pp__saved *saved);
+
 /* Records the session's streams (bind.c). */
 pp_status pp__session_record(pp_session *session, const pp_profile *profile,
                              const pp_session_options *options);

@@ -31,6 +31,8 @@ static const pp__network networks[] = {
     {"preresnet488", pp__build_preresnet, PP__TASK_CIFAR, .blocks = {54, 54, 54}, .multiple = 4},
     {"preresnet1001", pp__build_preresnet, PP__TASK_CIFAR, .blocks = {111, 111, 111},
      .multiple = 4},
+    {"preresnet152", pp__build_preresnet, PP__TASK_IMAGENET, .blocks = {3, 8, 36, 3},
+     .variant = true, .multiple = 32},
     {"resnet18-cifar", pp__build_resnet_torchvision, PP__TASK_CIFAR, .blocks = {2, 2, 2, 2},
      .small_stem = true},
     {"resnet18", pp__build_resnet_torchvision, PP__TASK_IMAGENET, .blocks = {2, 2, 2, 2}},

@@ -24,7 +24,8 @@ struct pp__network {
     pp__network_build *build;
     pp__task task;
     uint32_t blocks[4]; /* by stage */
-    bool variant;       /* LeNet: with batch-norm; torchvision's ResNets: with bottlenecks */
+    bool variant;       /* LeNet: with batch-norm; torchvision's ResNets: with bottlenecks;
+                         * pre-activation ResNets: for ImageNet */
     bool small_stem;    /* torchvision's ResNets: for small images */
     uint32_t smallest;  /* height and width are at least this */
     uint32_t multiple;  /* and divisible by this; 0: by anything */

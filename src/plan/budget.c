@@ -12,7 +12,8 @@
  *
  *     harm * (1 + share of operations computed again) ^ TIME_WEIGHT
  *
- * wins. */
+ * wins. Beside its bands, blocks are then computed again for backward where that makes it less.
+ */
 #include "plan/budget.h"
 
 #include <inttypes.h>
@@ -51,6 +52,9 @@ typedef struct budget {
     size_t reach;   /* blocks round a fullest one that are banded with it */
     pp_band *bands; /* the application's and the planner's; NULL so far */
     size_t band_count;
+    bool *again;    /* per block: it is computed again for backward */
+    pp_span *spans; /* the application's, and those blocks; NULL so far */
+    size_t span_count;
 
     pp__item *items;
     uint32_t *records; /* per item: the saved record in a base plan */
@@ -61,6 +65,7 @@ typedef struct budget {
     size_t *live, *fullest, stretch_count;
 
     pp_plan *best;
+    int *best_depth;              /* per block: in the best plan */
     double best_score, best_harm; /* harm: of a value on average */
     size_t least_bytes;           /* the smallest peak seen */
 } budget;
@@ -77,6 +82,8 @@ static pp_status make_plan(const budget *b, const pp_codec_override *overrides,
     if (b->bands) {
         options.bands = b->bands;
         options.band_count = b->band_count;
+        options.recompute = b->spans;
+        options.recompute_count = b->span_count;
     }
     return pp__plan_make(b->graph, b->profile, &options, false, plan_out);
 }
@@ -273,6 +280,7 @@ static pp_status attempt_levels(budget *b, const pp_plan *base, attempt *t) {
         pp_plan_destroy(b->best);
         b->best = plan;
         b->best_score = score;
+        memcpy(b->best_depth, b->depth, b->block_count * sizeof *b->depth);
         b->best_harm =
             pp__chosen_harm(b->items, b->item_count) / (double)(b->item_count + !b->item_count);
         return PP_OK;
@@ -289,11 +297,12 @@ static pp_status choose_codecs(budget *b, const pp_plan *base) {
     size_t most = 0, least = SIZE_MAX; /* allowed: the most that fitted, the least that did not */
     attempt t = {.allowed = budget_bytes};
     for (int i = 0; i < TRIES; i++) {
+        if (i == TRIES - 1 && !most) t.allowed = 0; /* the smallest forms */
         PP_TRY(attempt_levels(b, base, &t));
         if (!t.promises && !most) return PP_OK;
         const bool too_much = t.peak > budget_bytes;
         const size_t error = too_much ? t.peak - budget_bytes : budget_bytes - t.peak;
-        if (too_much ? !t.fits || error >= t.allowed : error < budget_bytes / NEAR) return PP_OK;
+        if (too_much ? !t.fits : error < budget_bytes / NEAR) return PP_OK;
         if (too_much)
             least = t.allowed;
         else
@@ -301,8 +310,10 @@ static pp_status choose_codecs(budget *b, const pp_plan *base) {
         if (most && least != SIZE_MAX) {
             if (least - most < budget_bytes / NEAR) return PP_OK;
             t.allowed = most + (least - most) / 2;
+        } else if (too_much) {
+            t.allowed -= error < t.allowed ? error : t.allowed;
         } else {
-            t.allowed = too_much ? t.allowed - error : t.allowed + error;
+            t.allowed += error;
         }
     }
     return PP_OK;
@@ -362,11 +373,16 @@ static void write_bands(budget *b) {
     }
 }
 
-static bool is_taken(const budget *b, const pp__block *block) {
-    for (size_t i = 0; i < b->names->run_count; i++)
-        if (b->names->runs[i].first <= block->last && block->first <= b->names->runs[i].last)
-            return true;
+static bool meets(const pp__block *block, const pp__plan_run *runs, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (runs[i].first <= block->last && block->first <= runs[i].last) return true;
     return false;
+}
+
+/* The application has decided. */
+static bool is_taken(const budget *b, const pp__block *block) {
+    return meets(block, b->names->runs, b->names->run_count) ||
+           meets(block, b->names->recomputed, b->names->recomputed_count);
 }
 
 /* What lies between two blocks is never whole where both work in bands: so go those round one that
@@ -451,6 +467,49 @@ const char *pp__budget_base_codec(void) {
     return "raw";
 }
 
+/* --- Computing again --- */
+
+static void write_spans(budget *b) {
+    b->span_count = b->options->recompute_count;
+    for (size_t i = 0; i < b->block_count; i++)
+        if (b->again[i])
+            b->spans[b->span_count++] = (pp_span){b->names->nodes[b->blocks[i].first].name,
+                                                  b->names->nodes[b->blocks[i].last].name};
+}
+
+static pp_status try_stage(budget *b) {
+    pp_plan *base;
+    pp_status status = make_plan(b, b->options->overrides, b->options->override_count, &base);
+    if (status == PP_ERROR_UNSUPPORTED) return PP_OK;
+    PP_TRY(status);
+    status = list_items(b, base);
+    if (status == PP_OK) status = choose_codecs(b, base);
+    drop_items(b);
+    pp_plan_destroy(base);
+    return status;
+}
+
+/* Block by block, beside the best bands: whether what a block need not keep is worth computing it
+ * again. */
+static pp_status search_recomputing(budget *b) {
+    if (!b->best || b->best_score <= least_harm) return PP_OK;
+    memcpy(b->depth, b->best_depth, b->block_count * sizeof *b->depth);
+    write_bands(b);
+    int idle = 0;
+    for (size_t i = 0; i < b->block_count && idle < MOST_IDLE; i++) {
+        const bool is_banded = b->depth[i] != WHOLE_BATCH && b->depth[i] != DEPTHS;
+        if (is_banded || b->blocks[i].first == b->blocks[i].last || is_taken(b, &b->blocks[i]))
+            continue;
+        const double score = b->best_score;
+        b->again[i] = true;
+        write_spans(b);
+        PP_TRY(try_stage(b));
+        b->again[i] = b->best_score < score;
+        idle = b->again[i] ? 0 : idle + 1;
+    }
+    return PP_OK;
+}
+
 static pp_status find_best(budget *b) {
     PP_TRY(make_plan(b, b->options->overrides, b->options->override_count, &b->names));
     PP_TRY(pp__plan_find_blocks(b->names, &b->blocks, &b->block_count));
@@ -460,8 +519,17 @@ static pp_status find_best(budget *b) {
     if (b->options->band_count)
         memcpy(b->bands, b->options->bands, b->options->band_count * sizeof *b->bands);
     write_bands(b);
+    PP_TRY(pp__allocate(b->engine, b->block_count, sizeof *b->best_depth, &b->best_depth));
+    PP_TRY(pp__allocate(b->engine, b->block_count, sizeof *b->again, &b->again));
+    PP_TRY(pp__allocate(b->engine, b->options->recompute_count + b->block_count, sizeof *b->spans,
+                        &b->spans));
+    if (b->options->recompute_count)
+        memcpy(b->spans, b->options->recompute, b->options->recompute_count * sizeof *b->spans);
+    write_spans(b);
     PP_TRY(search_stages(b));
-    if (b->best) return PP_OK;
+    PP_TRY(search_recomputing(b));
+    /* In earnest: the same decisions give the same places, whoever states them. */
+    if (b->best) return pp__plan_place(b->best, b->profile, 0, 1);
     return pp__fail(b->engine, PP_ERROR_OUT_OF_MEMORY,
                     "plan: a budget of %zu bytes cannot be met; the smallest plan found for a "
                     "batch of %" PRIu32 " takes %zu",
@@ -486,6 +554,9 @@ static pp_status plan_batch(const pp_graph *graph, const pp_profile *profile,
     pp__release(b.engine, b.bands);
     pp__release(b.engine, b.blocks);
     pp__release(b.engine, b.depth);
+    pp__release(b.engine, b.best_depth);
+    pp__release(b.engine, b.again);
+    pp__release(b.engine, b.spans);
     pp_plan_destroy(b.names);
     if (status != PP_OK) {
         pp_plan_destroy(b.best);

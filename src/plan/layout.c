@@ -33,6 +33,8 @@ static pp_status run_planner(pp_plan *plan, const pp_profile *profile,
     limits.alignment_bytes = pp__profile_bytes(profile, "memory.alignment_bytes");
     limits.chunk_bytes = chunk_limit(profile);
     size_t capacity = pp__profile_u32(profile, "memory.max_chunks"), offender = 0;
+    pp__release(plan->engine, plan->chunk_bytes);
+    plan->chunk_bytes = NULL;
     PP_TRY(pp__allocate(plan->engine, capacity, sizeof *plan->chunk_bytes, &plan->chunk_bytes));
     for (size_t i = 0; i < plan->piece_count; i++) {
         const pp__plan_piece *piece = &plan->pieces[i];

@@ -37,10 +37,10 @@ static size_t count_lines(const char *text) {
 }
 
 static const char *const names[] = {
-    "lenet",          "lenet-bn",     "resnet8-digits", "resnet20",
-    "resnet32",       "resnet44",     "resnet56",       "resnet110",
-    "preresnet164",   "preresnet254", "preresnet488",   "preresnet1001",
-    "resnet18-cifar", "resnet18",     "resnet34",       "resnet50",
+    "lenet",        "lenet-bn",      "resnet8-digits", "resnet20",       "resnet32",
+    "resnet44",     "resnet56",      "resnet110",      "preresnet164",   "preresnet254",
+    "preresnet488", "preresnet1001", "preresnet152",   "resnet18-cifar", "resnet18",
+    "resnet34",     "resnet50",
 };
 enum { NAME_COUNT = sizeof names / sizeof *names };
 
@@ -94,6 +94,9 @@ START_TEST(inputs_that_are_too_small_are_refused) {
     options = (pp_model_options){.width = 34};
     TEST_FAILS(pp_model_build(test_engine(), "preresnet164", &options, &graph), PP_ERROR_SHAPE,
                "the input is 32x34, but height and width must be multiples of 4");
+    options = (pp_model_options){.height = 228};
+    TEST_FAILS(pp_model_build(test_engine(), "preresnet152", &options, &graph), PP_ERROR_SHAPE,
+               "the input is 228x224, but height and width must be multiples of 32");
     ck_assert_ptr_null(graph);
 }
 END_TEST
@@ -111,6 +114,7 @@ START_TEST(small_and_odd_inputs_work) {
         {"resnet20", 1, 1, "layer3.2.add                 [1, 1, 64]"},
         {"resnet20", 31, 17, "layer3.2.add                 [8, 5, 64]"},
         {"preresnet164", 4, 8, "layer3.17.add                [1, 2, 256]"},
+        {"preresnet152", 32, 64, "layer4.2.add                 [1, 2, 2048]"},
         {"resnet18-cifar", 31, 17, "layer4.1.add                 [4, 3, 512]"},
         {"resnet18", 1, 1, "layer4.1.add                 [1, 1, 512]"},
         {"resnet50", 33, 65, "layer4.2.add                 [2, 3, 2048]"},
@@ -127,7 +131,7 @@ END_TEST
 
 /* Nodes of CIFAR ResNets with n blocks a stage: input, conv, BN, ReLU; 7 in a block, and a shortcut
  * in two; pool, classifier, loss. Pre-activation: input, conv; 10 in a block, three shortcuts and
- * two pools; BN, ReLU, pool, classifier, loss. torchvision: input, conv, BN, ReLU, max-pool; 7 or
+ * two pools; BN, ReLU, pool, classifier, loss; for ImageNet four, three and a max-pool. torchvision: input, conv, BN, ReLU, max-pool; 7 or
  * 10 in a block, and two where the skip is projected; pool, classifier, loss. */
 START_TEST(node_counts) {
     static const struct {
@@ -146,6 +150,7 @@ START_TEST(node_counts) {
         {"preresnet254", 2 + 84 * 10 + 5 + 5},
         {"preresnet488", 2 + 162 * 10 + 5 + 5},
         {"preresnet1001", 2 + 333 * 10 + 5 + 5},
+        {"preresnet152", 2 + 50 * 10 + 4 + 3 + 1 + 5},
         {"resnet18-cifar", 4 + 8 * 7 + 3 * 2 + 3},
         {"resnet18", 5 + 8 * 7 + 3 * 2 + 3},
         {"resnet34", 5 + 16 * 7 + 3 * 2 + 3},
@@ -164,16 +169,19 @@ END_TEST
  * LeNet, with 5*5*32 = 800 inputs to fc1: 416 + 12832 + 96120 + 10164 + 850; with batch-norm 48
  * biases less and 96 more. resnet8: convolutions 144 + 4608 + 13824 + 55296, batch-norms
  * 2*(16+32+64+128), classifier 650. resnet18-cifar: resnet18's with 64*3*(7*7 - 3*3) weights less
- * in the stem and 513*990 less in the classifier. */
+ * in the stem and 513*990 less in the classifier. preresnet152: convolutions 7*7*3*64 and, for a
+ * block of width w from c channels, cw + 13ww, 55223488 in all; batch-norms 2c + 4w for a block and
+ * 2*2048; classifier 2049*1000. */
 START_TEST(parameter_counts) {
     static const struct {
         const char *name;
         size_t elems;
     } expected[] = {
-        {"lenet", 120382},      {"lenet-bn", 120430},   {"resnet8-digits", 75002},
-        {"resnet20", 269722},   {"resnet32", 464154},   {"resnet44", 658586},
-        {"resnet56", 853018},   {"resnet110", 1727962}, {"resnet18", 11689512},
-        {"resnet34", 21797672}, {"resnet50", 25557032}, {"resnet18-cifar", 11173962},
+        {"lenet", 120382},          {"lenet-bn", 120430},   {"resnet8-digits", 75002},
+        {"resnet20", 269722},       {"resnet32", 464154},   {"resnet44", 658586},
+        {"resnet56", 853018},       {"resnet110", 1727962}, {"resnet18", 11689512},
+        {"resnet34", 21797672},     {"resnet50", 25557032}, {"resnet18-cifar", 11173962},
+        {"preresnet152", 57416232},
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         pp_plan *made = plan(expected[i].name, NULL, 1, "raw");
@@ -267,6 +275,14 @@ START_TEST(strides_and_skips_are_where_they_belong) {
         {"preresnet164", "layer2.0.pool                [16, 16, 64] <- layer1.17.add\n"},
         {"preresnet164", "layer2.0.shortcut            [16, 16, 128] <- layer2.0.pool\n"},
         {"preresnet164", "bn                           [8, 8, 256] <- layer3.17.add\n"},
+        {"preresnet152", "conv1                        [112, 112, 64] <- image\n"},
+        {"preresnet152", "maxpool                      [56, 56, 64] <- layer1.0.relu1\n"},
+        {"preresnet152", "layer1.0.conv1               [56, 56, 64] <- maxpool\n"},
+        {"preresnet152", "layer1.0.shortcut            [56, 56, 256] <- maxpool\n"},
+        {"preresnet152", "layer2.0.conv1               [28, 28, 128] <- layer2.0.relu1\n"},
+        {"preresnet152", "layer2.0.pool                [28, 28, 256] <- layer1.2.add\n"},
+        {"preresnet152",
+         "layer4.2.add                 [7, 7, 2048] <- layer4.2.conv3, layer4.1.add\n"},
         {"resnet18-cifar", "conv1                        [32, 32, 64] <- image\n"},
         {"resnet18-cifar", "layer1.0.conv1               [32, 32, 64] <- relu\n"},
         {"resnet18-cifar", "layer2.0.downsample.0        [16, 16, 128] <- layer1.1.relu2\n"},
@@ -292,15 +308,15 @@ START_TEST(strides_and_skips_are_where_they_belong) {
 END_TEST
 
 START_TEST(options_are_followed) {
-    const pp_model_options options = {.height = 40,
-                                      .width = 36,
+    const pp_model_options options = {.height = 64,
+                                      .width = 32,
                                       .channels = 5,
                                       .classes = 100,
                                       .dropout = 0.25f,
                                       .label_smoothing = 0.1f};
     for (size_t i = 0; i < NAME_COUNT; i++) {
         char *text = print(names[i], &options);
-        ck_assert_msg(test_contains(text, "image                        [40, 36, 5]\n"), "%s",
+        ck_assert_msg(test_contains(text, "image                        [64, 32, 5]\n"), "%s",
                       text);
         ck_assert_msg(test_contains(text, "[1, 1, 100] <- dropout\n"), "%s", text);
         pp_text_free(test_engine(), text);

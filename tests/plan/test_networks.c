@@ -8,7 +8,7 @@
 
 static const char *const codecs[] = {"raw",           "half",      "norm:8",   "norm:4",
                                      "norm:4,clip=3", "avgpool:2", "avgpool:4"};
-enum { CODEC_COUNT = sizeof codecs / sizeof *codecs, MODEL_COUNT = 16 };
+enum { CODEC_COUNT = sizeof codecs / sizeof *codecs, MODEL_COUNT = 17 };
 
 static void check_packing(const pp_plan *plan, const char *model, const char *codec) {
     pp_plan_summary summary = summary_of(plan);

@@ -1,0 +1,42 @@
+/* state.h: what a training run is made of besides its plan, on the host, to go on with in another
+ * session.
+ *
+ *     pp_state *state = NULL;
+ *     pp_state_save(session, &state);
+ *     pp_session_destroy(session);                  // its memory is free for the next one
+ *     pp_session_create(device, other_plan, profile, NULL, &session);
+ *     pp_state_load(state, session);                // ... which goes on where the first one was
+ *     pp_state_destroy(state);
+ *
+ * A state holds parameters, running statistics, the optimizer's moments as they are stored (float32
+ * or 8 bits), the metrics, the counts of steps and updates, and the seed: dropout and random
+ * rounding draw from (seed, step), so they draw what they would have drawn. It does not depend on
+ * codecs, bands or the batch: two plans of one network, optimizer and profile take each other's.
+ */
+#ifndef POCKETPROP_STATE_H
+#define POCKETPROP_STATE_H
+
+#include <pocketprop/session.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct pp_state pp_state;
+
+/* Waits for the device; the session is as before. The caller owns *state_out, which outlives session
+ * and plan, not the engine. PP_ERROR_UNSUPPORTED: between two micro-steps of an accumulation, whose
+ * gradients so far would be lost; PP_ERROR_OUT_OF_MEMORY; PP_ERROR_DEVICE. */
+pp_status pp_state_save(pp_session *session, pp_state **state_out);
+
+/* Replaces everything in the session that a state holds. Waits. PP_ERROR_SHAPE: another network,
+ * optimizer or width of the moments; the session is then as before. PP_ERROR_DEVICE. */
+pp_status pp_state_load(const pp_state *state, pp_session *session);
+
+void pp_state_destroy(pp_state *state); /* accepts NULL */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
