@@ -41,9 +41,20 @@
 #define GROUP_RELU 0
 #endif
 
+/* Bytes of an image in front of its groups, where this is one layer of another codec, whose file
+ * follows: residual.cl. */
+#ifndef GROUP_LEAD
+#define GROUP_LEAD 0
+#endif
+
+#if GROUP_LEAD
+#define GROUP_VALUE8 group_value8
+#else
+#define GROUP_VALUE8 codec_value8
 #define CODEC_VALUE
 #if GROUP_RELU
 #define CODEC_MASK
+#endif
 #endif
 
 #define GROUP_HEADER_BYTES 4
@@ -60,7 +71,9 @@ typedef struct {
 static inline group_place group_place_of(__global const uchar *code, uint o) {
 #if GROUP_IMAGE
     const uint image_groups = (GROUP_IMAGE + GROUP_OCTETS - 1) / GROUP_OCTETS;
-    code += o / GROUP_IMAGE * (image_groups * GROUP_HEADER_BYTES + GROUP_IMAGE * GROUP_BITS);
+    code += GROUP_LEAD +
+            o / GROUP_IMAGE *
+                (GROUP_LEAD + image_groups * GROUP_HEADER_BYTES + GROUP_IMAGE * GROUP_BITS);
     o %= GROUP_IMAGE;
 #endif
     const uint group = o / GROUP_OCTETS;
@@ -88,7 +101,7 @@ static inline int8 group_load_levels(__global const uchar *p) {
 #endif
 }
 
-static inline float8 codec_value8(__global const uchar *code, size_t pixel, uint c0,
+static inline float8 GROUP_VALUE8(__global const uchar *code, size_t pixel, uint c0,
                                   uint channels) {
     const group_place at = group_place_of(code, (uint)pixel * ((channels + 7) / 8) + c0 / 8);
     __global const uchar *h = at.header;

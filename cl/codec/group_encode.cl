@@ -24,6 +24,11 @@
 #define GROUP_WINDOW 0
 #endif
 
+/* 1: what is left of the value without those means, as residual.cl has stored them, is stored. */
+#ifndef GROUP_RESIDUAL
+#define GROUP_RESIDUAL 0
+#endif
+
 #ifdef GROUP_LEVELS
 /* A mean takes the place of the grid. */
 #define GROUP_ONE_LEVEL (GROUP_RELU && GROUP_BITS == 1)
@@ -209,7 +214,8 @@ __kernel void group_encode(__global const float *restrict value, uint value_offs
     TENSOR(scalars);
     TENSOR(code);
     const uint image_groups = (image_octets + GROUP_OCTETS - 1) / GROUP_OCTETS;
-    const uint image_bytes = image_groups * GROUP_HEADER_BYTES + image_octets * GROUP_BITS;
+    const uint image_bytes =
+        GROUP_LEAD + image_groups * GROUP_HEADER_BYTES + image_octets * GROUP_BITS;
     const uint octets = (channels + 7) / 8, height = max(COMMON_CHUNK / GROUP_OCTETS, 1);
     const size_t begin = get_global_id(0) * height;
     const size_t end = min(begin + height, (size_t)images * image_groups);
@@ -219,7 +225,12 @@ __kernel void group_encode(__global const float *restrict value, uint value_offs
         float8 held[GROUP_OCTETS];
         group_extent extent = group_nothing();
         for (uint o = 0; o < count; o++) {
-#if GROUP_WINDOW
+#if GROUP_RESIDUAL
+            const uint c = (o0 + o) % octets * 8, place = (o0 + o) / octets;
+            const size_t pixel = (size_t)image * (image_octets / octets) + place;
+            float8 v = load8(value + pixel * channels + c, channels - c) -
+                       residual_mean8(code + (size_t)image * image_bytes, place, c, channels);
+#elif GROUP_WINDOW
             const uint c = (o0 + o) % octets * 8, block = (o0 + o) / octets;
             const common_place at = {image, block / blocks_w, block % blocks_w};
             float8 v = blockmean_mean8(value, at, in_h, in_w, c, channels);
@@ -237,7 +248,7 @@ __kernel void group_encode(__global const float *restrict value, uint value_offs
             held[o] = v;
         }
         const group_grid grid = group_close(&extent);
-        __global uchar *to = code + (size_t)image * image_bytes +
+        __global uchar *to = code + (size_t)image * image_bytes + GROUP_LEAD +
                              group * (GROUP_HEADER_BYTES + GROUP_OCTETS * GROUP_BITS);
         vstore4(convert_uchar4((uint4)(grid.header) >> (uint4)(0, 8, 16, 24) & (uint4)(255)), 0,
                 to);

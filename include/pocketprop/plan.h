@@ -28,6 +28,9 @@
  * bitmap is the policy raw with bitmap for activations behind a ReLU that no stored code can
  * reproduce; an override that names a value which is no ReLU's output is refused.
  *
+ * pool:W+residual:K is the policy norm:K with a code of its own for every activation in the place of
+ * views, and signmask for masks.
+ *
  * An input that arrives in bytes (pp_graph_input_bytes) stays in them, in every policy and whatever
  * an override by name says: backward reads the staged bytes again.
  *

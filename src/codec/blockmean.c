@@ -77,8 +77,10 @@ static pp_status encode_plain(const pp__stored *stored, const pp__stored *means,
 static pp_status encode(const pp__stored *stored, pp__ref value, pp__stream *stream) {
     const pp__stored means = pp__blockmean_means(stored);
     if (pp__stored_is_plain(&means)) return encode_plain(stored, &means, value, stream);
-    const pp__group_source source = {value, stored->coding.window, stored->shape.h,
-                                     stored->shape.w};
+    const pp__group_source source = {.value = value,
+                                     .window = stored->coding.window,
+                                     .in_h = stored->shape.h,
+                                     .in_w = stored->shape.w};
     return pp__group_encode(&means, &source, stream);
 }
 

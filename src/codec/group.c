@@ -80,6 +80,7 @@ pp_status pp__group_encode(const pp__stored *stored, const pp__group_source *sou
         pp__launch_define(&l, "BLOCKMEAN_WINDOW", source->window);
     }
     pp__launch_define(&l, "GROUP_WINDOW", source->window);
+    pp__launch_define(&l, "GROUP_RESIDUAL", source->residual);
     pp__launch_define(&l, "COMMON_WHOLE", shape.c % 8 == 0);
     pp__launch_tensor(&l, source->value, sizeof(float));
     pp__launch_tensor(&l, stored->scalars, sizeof(uint32_t));

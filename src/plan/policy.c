@@ -55,7 +55,7 @@ pp_status pp__policy_read(pp_engine *engine, const char *text, pp__policy *polic
     if ((!normalised && !activation) || base.codec->staged)
         return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
                         "codec '%s' stores masks, indices or images only; a policy is raw, half, "
-                        "norm:K, btc:W, group:K, avgpool:W or bitmap",
+                        "norm:K, btc:W, group:K, avgpool:W, bitmap or pool:W+residual:K",
                         text);
     bool lossless = base.codec->stores_itself || base.codec->pooled || base.codec->behind_relu;
     for (int kind = 0; kind < PP__SAVED_KIND_COUNT; kind++) {
@@ -75,7 +75,7 @@ pp_status pp__policy_read(pp_engine *engine, const char *text, pp__policy *polic
         (void)find_companion(engine, &base, PP__SUBJECT_ACTIVATION, PP__VIEW_VALUE, value);
     if (activation && !base.codec->pooled && !base.codec->behind_relu && !base.bits)
         policy_out->kinds[PP__SAVED_INPUT].coding = base;
-    policy_out->kinds[PP__SAVED_ACTIVATION].view = !base.codec->pooled;
+    policy_out->kinds[PP__SAVED_ACTIVATION].view = !base.codec->pooled && !base.codec->apart;
     policy_out->kinds[PP__SAVED_MASK].view = true;
     return PP_OK;
 }
@@ -132,7 +132,8 @@ static bool changes_by_name(pp__choice *choice, pp__saved_kind kind) {
     if (!serves(&choice->coding, kind)) return false;
     if (kind == PP__SAVED_MASK)
         return !offers(&choice->coding, PP__SUBJECT_ACTIVATION, PP__VIEW_VALUE);
-    choice->view = kind == PP__SAVED_ACTIVATION && !choice->coding.codec->pooled;
+    choice->view = kind == PP__SAVED_ACTIVATION && !choice->coding.codec->pooled &&
+                   !choice->coding.codec->apart;
     return true;
 }
 

@@ -38,6 +38,8 @@ START_TEST(reads_and_prints) {
                                         "group:4,size=8",
                                         "group:4,size=1024",
                                         "avgpool:2+group:4",
+                                        "pool:8+residual:2",
+                                        "pool:2+residual:8,size=64",
                                         "avgpool:64+group:8,size=1024"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         pp__coding coding;
@@ -70,6 +72,10 @@ START_TEST(refuses) {
         {"btc:3", "expected btc:W"},
         {"btc:44", "expected btc:W"},
         {"btc:4,", "expected btc:W"},
+        {"pool:8", "codec 'pool:8': expected pool:W+residual:K with a block side W of 2, 4 or 8"},
+        {"pool:3+residual:2", "expected pool:W+residual:K"},
+        {"pool:8+residual:5", "expected pool:W+residual:K"},
+        {"pool:8+group:2", "expected pool:W+residual:K"},
         {"bitmap:", "codec 'bitmap:': expected bitmap with an optional share of non-zeros"},
         {"bitmap:0.5", "expected bitmap"},
         {"bitmap:,density=0.5", "expected bitmap"},
@@ -139,6 +145,8 @@ START_TEST(stored_bytes) {
         {"group:3,size=40", 2 * (9 * 4 + 45 * 3)},
         {"avgpool:2+group:4", 2 * (4 + 18 * 4)},
         {"signmask", 30 * 3},
+        {"pool:8+residual:2", 2 * (3 * 16 + 2 * 4 + 45 * 2)},
+        {"pool:2+residual:4", 2 * (2 * 3 * 3 * 16 + 2 * 4 + 45 * 4)},
         {"bytes", 570},
         {"btc:2", 3 * (30 + 8 * 2 * 2 * 3)},
         {"btc:4", 3 * (30 + 8 * 2 * 1 * 2)},

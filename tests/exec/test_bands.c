@@ -1,10 +1,15 @@
 /* Training in bands of images against training the whole batch at once, on the device.
  *
  * Bands change the order in which moments, statistics' sums and weight gradients are added up, and
- * nothing else. The references' worth of such an order is an error of about 1e-7 of the largest
- * term, which three steps with momentum let add up; the bound leaves them a hundredfold. A lossy
- * code adds a jump where an x-hat lies that close to a level's boundary, which is why its bound is
- * that of a few such jumps. Inference takes each image by itself: it gives the same bits. */
+ * the way that a convolution of few pixels takes, which is an order of sums too; nothing else. Such
+ * an order is worth an error of about 1e-7 of the largest term, which three steps with momentum let
+ * add up: measured on PoCL with several seeds, parameters differ by up to 2e-6 and predictions by up
+ * to 4e-7, or 3e-6 behind a chain of eleven convolutions.
+ *
+ * A lossy code adds a jump where a value lies that close to a level's boundary: a step of norm:4,
+ * 0.3, in one of 1152 terms of a weight gradient's mean, at rate 0.05, is worth about 1e-5, and a
+ * step of norm:8 a sixteenth of it. The bounds are those of a few jumps. A moment of 8 bits that
+ * takes the neighbouring code moves its weight by up to 2e-4. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,25 +40,28 @@ typedef struct outcome {
 } outcome;
 
 static void run(const trainer *t, const material *m, outcome *o) {
-    const pp_batch first = {.inputs = m->inputs, .labels = m->labels, .count = BATCH};
+    pp_plan_summary summary;
+    pp_plan_summarize(t->plan, &summary);
+    const pp_batch first = {.inputs = m->inputs, .labels = m->labels, .count = summary.batch};
+    memset(o, 0, sizeof *o);
     TEST_OK(pp_session_predict(t->session, &first, o->predictions));
     for (size_t s = 0; s < STEPS; s++) {
         const pp_batch batch = {.inputs = m->inputs + s * BATCH * INPUT,
                                 .labels = m->labels + s * BATCH,
-                                .count = BATCH};
+                                .count = summary.batch};
         o->losses[s] = trainer_step(t, &batch, 0.05f);
     }
-    pp_plan_summary summary;
-    pp_plan_summarize(t->plan, &summary);
     ck_assert_uint_eq(pp_session_device_bytes(t->session), summary.peak_bytes);
 }
 
 static void compare(const char *what, const trainer *whole, const outcome *expected,
-                    const trainer *bands, const outcome *found, float tolerance) {
+                    const trainer *bands, const outcome *found, float tolerance,
+                    float prediction_tolerance) {
     size_t count, band_count;
     float *a = trainer_read_all(whole, &count), *b = trainer_read_all(bands, &band_count);
     ck_assert_uint_eq(count, band_count);
-    test_close(what, found->predictions, expected->predictions, BATCH * CLASSES, 2e-6f, 0);
+    test_close(what, found->predictions, expected->predictions, BATCH * CLASSES,
+               prediction_tolerance, 0);
     for (size_t s = 0; s < STEPS; s++)
         ck_assert_msg(fabs(expected->losses[s] - found->losses[s]) <= (double)tolerance,
                       "%s: the loss of step %zu is %.9g, not %.9g", what, s, found->losses[s],
@@ -63,6 +71,9 @@ static void compare(const char *what, const trainer *whole, const outcome *expec
     free(b);
 }
 
+#define PREDICTION_TOLERANCE 2e-6f
+#define DEEP_PREDICTION_TOLERANCE 1e-5f
+
 typedef struct setting {
     pp_plan_options options;
     float tolerance;
@@ -71,13 +82,15 @@ typedef struct setting {
 static const setting settings[] = {
     {{.codec = "raw"}, 1e-5f},
     {{.codec = "half"}, 1e-5f},
-    {{.codec = "norm:8"}, 1e-4f},
-    {{.codec = "norm:4"}, 2e-3f},
-    {{.codec = "btc:4"}, 2e-3f},
-    {{.codec = "avgpool:2+group:4"}, 2e-3f},
+    {{.codec = "norm:8"}, 2e-5f},
+    {{.codec = "norm:4"}, 1e-4f},
+    {{.codec = "btc:4"}, 1e-4f},
+    {{.codec = "avgpool:2+group:4"}, 1e-4f},
+    {{.codec = "bitmap"}, 1e-5f},
+    {{.codec = "pool:2+residual:8"}, 2e-3f},
     {{.codec = "raw", .accumulate = 2}, 1e-5f},
     {{.codec = "raw", .optimizer = {.clip_norm = 0.5f}}, 1e-5f},
-    {{.codec = "norm:4", .optimizer = {.clip_norm = 0.5f, .state_bits = 8}}, 2e-3f},
+    {{.codec = "norm:4", .optimizer = {.clip_norm = 0.5f, .state_bits = 8}}, 1e-3f},
 };
 enum { SETTING_COUNT = sizeof settings / sizeof *settings };
 
@@ -105,10 +118,41 @@ START_TEST(a_block_trains_as_in_one_go) {
         char what[128];
         snprintf(what, sizeof what, "%s, %s, setting %zu, bands of %u", b->name,
                  with->options.codec, k, (unsigned)band.images);
-        compare(what, &whole, &expected, &bands, &found, with->tolerance);
+        compare(what, &whole, &expected, &bands, &found, with->tolerance, PREDICTION_TOLERANCE);
         trainer_destroy(&whole);
         trainer_destroy(&bands);
     }
+}
+END_TEST
+
+/* Half of a batch whose size is no power of two, trained twice: the same bits, and those of the
+ * whole but for the order of sums. */
+START_TEST(three_images_of_six_train_the_same_twice) {
+    static material m;
+    const block *b = &blocks[_i];
+    fill(&m);
+    pp_graph *graph = b->build();
+    const pp_band band = {b->first, b->last, 3};
+    const pp_plan_options options = {
+        .batch = 6, .codec = "norm:4", .optimizer = {.momentum = 0.9f}};
+    pp_plan_options banded = options;
+    banded.bands = &band;
+    banded.band_count = 1;
+    trainer whole, bands, again;
+    outcome expected, found, repeated;
+    trainer_create(&whole, graph, &options, 1);
+    trainer_create(&bands, graph, &banded, 1);
+    trainer_create(&again, graph, &banded, 1);
+    pp_graph_destroy(graph);
+    run(&whole, &m, &expected);
+    run(&bands, &m, &found);
+    run(&again, &m, &repeated);
+    compare(b->name, &whole, &expected, &bands, &found, 1e-4f, PREDICTION_TOLERANCE);
+    ck_assert(trainer_same(&bands, &again));
+    ck_assert_mem_eq(&found, &repeated, sizeof found);
+    trainer_destroy(&whole);
+    trainer_destroy(&bands);
+    trainer_destroy(&again);
 }
 END_TEST
 
@@ -183,7 +227,8 @@ START_TEST(the_smallest_plan_trains_as_in_one_go) {
     outcome expected, found;
     run(&whole, &m, &expected);
     run(&bands, &m, &found);
-    compare("the smallest plan", &whole, &expected, &bands, &found, 5e-3f);
+    compare("the smallest plan", &whole, &expected, &bands, &found, 1e-4f,
+            DEEP_PREDICTION_TOLERANCE);
     trainer_destroy(&whole);
     trainer_destroy(&bands);
     pp_profile_destroy(profile);
@@ -199,6 +244,7 @@ int main(void) {
     tcase_set_timeout(all, 0);
     tcase_add_test(all, the_smallest_plan_trains_as_in_one_go);
     tcase_add_loop_test(all, a_block_trains_as_in_one_go, 0, BLOCK_COUNT);
+    tcase_add_loop_test(all, three_images_of_six_train_the_same_twice, 0, BLOCK_COUNT);
     suite_add_tcase(suite, all);
     return test_run(suite);
 }

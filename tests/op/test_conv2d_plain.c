@@ -159,7 +159,9 @@ static const char *const codings[] = {"raw",
                                       "group:4,size=24",
                                       "avgpool:2+group:4",
                                       "bitmap",
-                                      "bitmap,density=0.1"};
+                                      "bitmap,density=0.1",
+                                      "pool:2+residual:3",
+                                      "pool:8+residual:2"};
 
 START_TEST(weight_gradient_agrees_with_reference) {
     const char *coding = codings[_i];

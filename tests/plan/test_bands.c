@@ -11,7 +11,7 @@ enum { BATCH = 8, MOST_BANDS = 512 };
 static const uint32_t band_images[] = {1, 2, 4};
 static const char *const codecs[] = {"raw",          "half",   "norm:8",    "norm:4",
                                      "norm:3,lloyd", "norm:1", "avgpool:2", "avgpool:2+group:4",
-                                     "group:4",      "btc:4"};
+                                     "group:4",      "btc:4",  "bitmap",    "pool:8+residual:2"};
 enum { IMAGES_COUNT = 3, CODEC_COUNT = sizeof codecs / sizeof *codecs, MODEL_COUNT = 16 };
 
 /* Whose convolutions leave no moments, and do. */

@@ -366,7 +366,7 @@ START_TEST(a_policy_stores_values) {
         TEST_FAILS(plan_try(g, &(pp_plan_options){.batch = 2, .codec = codecs[i]}, &plan),
                    PP_ERROR_INVALID_ARGUMENT,
                    "stores masks, indices or images only; a policy is raw, half, norm:K, btc:W, "
-                   "group:K, avgpool:W or bitmap");
+                   "group:K, avgpool:W, bitmap or pool:W+residual:K");
     }
     pp_graph_destroy(g);
 }

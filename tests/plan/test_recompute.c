@@ -6,7 +6,8 @@
 enum { BATCH = 8 };
 
 static const char *const codecs[] = {
-    "raw", "half", "norm:8", "norm:4", "norm:1", "btc:4", "avgpool:2+group:4", "group:4"};
+    "raw",     "half",   "norm:8",           "norm:4", "norm:1", "btc:4", "avgpool:2+group:4",
+    "group:4", "bitmap", "pool:8+residual:2"};
 enum { CODEC_COUNT = sizeof codecs / sizeof *codecs };
 
 static size_t peak_of(const pp_graph *graph, const pp_plan_options *options) {
