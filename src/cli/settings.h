@@ -70,7 +70,7 @@ typedef struct cli_settings {
 
     /* the run */
     uint64_t epochs, steps, seed, time_limit;
-    uint64_t adapt; /* updates in front of a plan by measured signals; 0: none */
+    uint64_t adapt;                   /* updates in front of a plan by measured signals; 0: none */
     uint64_t batches, draws, warm_up; /* of fidelity: exact steps in front */
     const char *device, *log, *report, *dump, *trace, *out;
     bool no_cache, json, help;

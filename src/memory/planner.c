@@ -65,7 +65,7 @@ typedef struct search {
     uint64_t capacity; /* of a chunk; UINT64_MAX: one chunk without end */
     uint64_t bound;    /* the largest live sum */
     uint64_t enough;
-    uint64_t peak;     /* of the best layout so far; UINT64_MAX: there is none */
+    uint64_t peak; /* of the best layout so far; UINT64_MAX: there is none */
     uint64_t visits_left;
 } search;
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plan/blocks.h"
+#include "plan/small_networks.h"
 #include "support/support.h"
 #include "support/trainer.h"
 

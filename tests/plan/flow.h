@@ -67,9 +67,11 @@ typedef struct flow {
      * or one per image for bands' parts and one behind them for what is made of all. */
     uint64_t **holds;
     ptrdiff_t **written; /* per buffer and image: the piece that got it */
-    bool **made;         /* per node and image: its output was written to its place */
-    uint64_t *expected;  /* per node: its output's complete gradient; 0: it has none */
-    size_t number;       /* of the step */
+    /* Pieces by where they lie: those of drawer d are drawn[drawers[d] .. drawers[d + 1]). */
+    size_t drawer_bytes, *drawers, *drawn;
+    bool **made;        /* per node and image: its output was written to its place */
+    uint64_t *expected; /* per node: its output's complete gradient; 0: it has none */
+    size_t number;      /* of the step */
     const pp__plan_step *step;
 } flow;
 
@@ -183,25 +185,33 @@ static inline flow_place flow_place_of(const flow *f, uint32_t buffer, size_t fi
     return flow_part(f, piece, first, count);
 }
 
-/* Forgets what other buffers hold in this place, wherever it was written. */
-static inline void flow_wipe(flow *f, uint32_t buffer, flow_place written) {
-    for (uint32_t i = 0; i < f->plan->buffer_count; i++) {
-        const pp__plan_buffer *other = &f->plan->buffers[i];
-        if (i == buffer) continue;
-        for (size_t k = 0; k < other->piece_count; k++) {
-            const pp__plan_piece *piece = &f->plan->pieces[other->first_piece + k];
-            if (!flow_overlap(written,
-                              (flow_place){piece->chunk, piece->offset_bytes, piece->bytes}))
-                continue;
-            if (!other->images) memset(f->holds[i], 0, (f->plan->batch + 1) * sizeof **f->holds);
-            for (size_t c = 0; other->images && c < piece->image_count; c++) {
-                const size_t image = piece->first_image + c;
-                if (f->written[i][image] == piece - f->plan->pieces &&
-                    flow_overlap(written, flow_part(f, piece, image, 1)))
-                    f->holds[i][image] = 0;
-            }
-        }
+/* Forgets what a piece holds in this place. */
+static inline void flow_wipe_piece(flow *f, const pp__plan_piece *piece, flow_place written) {
+    const uint32_t i = piece->buffer;
+    if (!flow_overlap(written, (flow_place){piece->chunk, piece->offset_bytes, piece->bytes}))
+        return;
+    if (!f->plan->buffers[i].images) {
+        memset(f->holds[i], 0, (f->plan->batch + 1) * sizeof **f->holds);
+        return;
     }
+    for (size_t c = 0; c < piece->image_count; c++) {
+        const size_t image = piece->first_image + c;
+        if (f->written[i][image] == piece - f->plan->pieces &&
+            flow_overlap(written, flow_part(f, piece, image, 1)))
+            f->holds[i][image] = 0;
+    }
+}
+
+/* Forgets what other buffers hold in this place, wherever it was written: of the pieces that lie in
+ * the same drawers, which is quicker than asking all. */
+static inline void flow_wipe(flow *f, uint32_t buffer, flow_place written) {
+    if (!written.bytes) return;
+    const size_t last = (written.offset_bytes + written.bytes - 1) / f->drawer_bytes;
+    for (size_t d = written.offset_bytes / f->drawer_bytes; d <= last; d++)
+        for (size_t k = f->drawers[d]; k < f->drawers[d + 1]; k++) {
+            const pp__plan_piece *piece = &f->plan->pieces[f->drawn[k]];
+            if (piece->buffer != buffer) flow_wipe_piece(f, piece, written);
+        }
 }
 
 static inline void flow_wipe_all(flow *f, uint32_t buffer) {
@@ -665,6 +675,39 @@ static inline void *flow_allocate(size_t count, size_t size) {
     return memory;
 }
 
+enum { FLOW_DRAWERS = 512 };
+
+/* Counts or lists the pieces of every drawer; `next` is where each drawer's next one goes. */
+static inline void flow_draw(flow *f, size_t *next) {
+    for (size_t i = 0; i < f->plan->piece_count; i++) {
+        const pp__plan_piece *piece = &f->plan->pieces[i];
+        if (!piece->bytes) continue;
+        const size_t last = (piece->offset_bytes + piece->bytes - 1) / f->drawer_bytes;
+        for (size_t d = piece->offset_bytes / f->drawer_bytes; d <= last; d++) {
+            if (f->drawn) f->drawn[next[d]] = i;
+            next[d]++;
+        }
+    }
+}
+
+static inline void flow_fill_drawers(flow *f) {
+    size_t end = 1, *counts = flow_allocate(FLOW_DRAWERS + 1, sizeof *counts);
+    for (size_t i = 0; i < f->plan->piece_count; i++) {
+        const pp__plan_piece *piece = &f->plan->pieces[i];
+        if (piece->offset_bytes + piece->bytes > end) end = piece->offset_bytes + piece->bytes;
+    }
+    f->drawer_bytes = end / FLOW_DRAWERS + 1;
+    f->drawers = flow_allocate(FLOW_DRAWERS + 1, sizeof *f->drawers);
+    flow_draw(f, counts);
+    for (size_t d = 0; d < FLOW_DRAWERS; d++) {
+        f->drawers[d + 1] = f->drawers[d] + counts[d];
+        counts[d] = f->drawers[d];
+    }
+    f->drawn = flow_allocate(f->drawers[FLOW_DRAWERS], sizeof *f->drawn);
+    flow_draw(f, counts);
+    free(counts);
+}
+
 static inline void flow_run(const pp_plan *plan, flow_stream stream) {
     flow f = {.plan = plan, .stream = stream};
     f.holds = flow_allocate(plan->buffer_count, sizeof *f.holds);
@@ -680,6 +723,7 @@ static inline void flow_run(const pp_plan *plan, flow_stream stream) {
     for (size_t n = 0; n < plan->node_count; n++)
         f.made[n] = flow_allocate(plan->batch, sizeof **f.made);
     f.expected = flow_allocate(plan->node_count, sizeof *f.expected);
+    flow_fill_drawers(&f);
     flow_begin(&f);
     for (f.number = 0; f.number < plan->step_count; f.number++) {
         f.step = &plan->steps[f.number];
@@ -691,6 +735,8 @@ static inline void flow_run(const pp_plan *plan, flow_stream stream) {
     for (size_t n = 0; n < plan->node_count; n++) free(f.made[n]);
     free(f.holds);
     free(f.written);
+    free(f.drawers);
+    free(f.drawn);
     free(f.made);
     free(f.expected);
 }

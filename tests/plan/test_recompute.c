@@ -1,6 +1,6 @@
 /* Plans with blocks that are computed again for backward: that every step finds what it reads
  * (flow.h), what is not kept any more, the steps, and what is refused. */
-#include "plan/blocks.h"
+#include "plan/small_networks.h"
 #include "plan/flow.h"
 
 enum { BATCH = 8 };

@@ -1,6 +1,6 @@
 /* Small networks, each with runs of nodes that are worth bands. */
-#ifndef PP_TEST_PLAN_BLOCKS_H
-#define PP_TEST_PLAN_BLOCKS_H
+#ifndef PP_TEST_PLAN_SMALL_NETWORKS_H
+#define PP_TEST_PLAN_SMALL_NETWORKS_H
 
 #include "plan/plans.h"
 
