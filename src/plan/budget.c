@@ -26,7 +26,8 @@
 #include "util/size.h"
 
 enum {
-    TRIES = 8,          /* plans of one stage, each with a budget corrected by the one before */
+    TRIES = 10,         /* plans of one stage, each with a budget corrected by the one before */
+    GUESSES = 4,        /* of them until the smallest forms are tried */
     HASTE = 16,         /* the search for places, for many plans are placed */
     NEAR = 64,          /* a budget is filled to one part in so many */
     MOST_IDLE = 6,      /* stages in a row that help nothing */
@@ -167,11 +168,14 @@ static pp_status find_stretches(budget *b, size_t step_count) {
     return PP_OK;
 }
 
-/* The steps in which at least half of a buffer is live: the life that its bytes are counted for. */
+/* The life that a buffer's bytes are counted for: of the pieces that backward reads, the last ones
+ * of each image, the middle one's. */
 static void find_life(const pp_plan *plan, const pp__plan_buffer *buffer, pp__item *item) {
-    const pp__plan_piece *half = &plan->pieces[buffer->first_piece + buffer->piece_count / 2];
-    item->first = half->first;
-    item->last = half->last;
+    const pp__plan_piece *last = &plan->pieces[buffer->first_piece + buffer->piece_count - 1];
+    const size_t count = last->image_count ? plan->batch / last->image_count : 1;
+    const pp__plan_piece *middle = last - count / 2;
+    item->first = middle->first;
+    item->last = middle->last;
 }
 
 static void leave_out(const pp_plan *plan, const pp__plan_buffer *buffer, size_t *live) {
@@ -295,19 +299,22 @@ static pp_status attempt_levels(budget *b, const pp_plan *base, attempt *t) {
 static pp_status choose_codecs(budget *b, const pp_plan *base) {
     const size_t budget_bytes = b->options->budget_bytes;
     size_t most = 0, least = SIZE_MAX; /* allowed: the most that fitted, the least that did not */
+    bool fitted = false;
     attempt t = {.allowed = budget_bytes};
     for (int i = 0; i < TRIES; i++) {
-        if (i == TRIES - 1 && !most) t.allowed = 0; /* the smallest forms */
+        if (i == GUESSES && !fitted) t.allowed = 0; /* the smallest forms */
         PP_TRY(attempt_levels(b, base, &t));
-        if (!t.promises && !most) return PP_OK;
+        if (!t.promises && !fitted) return PP_OK;
         const bool too_much = t.peak > budget_bytes;
         const size_t error = too_much ? t.peak - budget_bytes : budget_bytes - t.peak;
         if (too_much ? !t.fits : error < budget_bytes / NEAR) return PP_OK;
-        if (too_much)
+        if (too_much) {
             least = t.allowed;
-        else
+        } else {
             most = t.allowed;
-        if (most && least != SIZE_MAX) {
+            fitted = true;
+        }
+        if (fitted && least != SIZE_MAX) {
             if (least - most < budget_bytes / NEAR) return PP_OK;
             t.allowed = most + (least - most) / 2;
         } else if (too_much) {

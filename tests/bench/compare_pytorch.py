@@ -36,9 +36,13 @@ TOLERANCE = 1e-4
 WARM_UP_STEPS = 3  # beyond the checked ones: caches, clocks, compiled code
 
 
-def build_twin(model, classes):
+def build_twin(model, classes, in_place=False):
+    """PyTorch's twin of a built-in network. With in_place, each ReLU overwrites its input, as torchvision's do."""
     import torch.nn as nn
     import torch.nn.functional as F
+
+    def relu(x):
+        return F.relu(x, inplace=in_place)
 
     def conv(inputs, outputs, kernel, stride=1):
         return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
@@ -67,12 +71,12 @@ def build_twin(model, classes):
             for number in range(1, self.layers + 1):
                 y = getattr(self, f"bn{number}")(getattr(self, f"conv{number}")(y))
                 if number < self.layers:
-                    y = F.relu(y)
+                    y = relu(y)
             if self.downsample is not None:
                 x = self.downsample(x)
             elif self.pad:
                 x = F.pad(x[:, :, ::self.stride, ::self.stride], (0, 0, 0, 0, self.pad, self.pad))
-            return F.relu(y + x)
+            return relu(y + x)
 
     class ResNet(nn.Module):
         def __init__(self, stem, width, blocks, bottleneck=False, option="B", classifier="fc"):
@@ -93,10 +97,54 @@ def build_twin(model, classes):
             self.add_module(classifier, nn.Linear(channels, classes))
 
         def forward(self, x):
-            x = self.pool(F.relu(self.bn1(self.conv1(x))))
+            x = self.pool(relu(self.bn1(self.conv1(x))))
             for stage in range(self.stages):
                 x = getattr(self, f"layer{stage + 1}")(x)
             return getattr(self, self.classifier)(x.mean((2, 3)))
+
+    class PreBlock(nn.Module):
+        """Bottleneck with batch-norm and ReLU in front of each convolution. A skip that changes shape is averaged and
+        padded with zero channels; the first block of all takes it behind the first ReLU."""
+
+        def __init__(self, inputs, width, stride, first):
+            super().__init__()
+            outputs = 4 * width
+            shapes = (inputs, width, 1, stride), (width, width, 3), (width, outputs, 1)
+            for number, shape in enumerate(shapes, 1):
+                self.add_module(f"bn{number}", nn.BatchNorm2d(shape[0], eps=1e-3))
+                self.add_module(f"conv{number}", conv(*shape))
+            self.stride, self.pad, self.first = stride, (outputs - inputs) // 2, first
+
+        def forward(self, x):
+            y = relu(self.bn1(x))
+            if self.first:
+                x = y
+            y = self.conv1(y)
+            y = self.conv2(relu(self.bn2(y)))
+            y = self.conv3(relu(self.bn3(y)))
+            if self.stride > 1:
+                x = F.avg_pool2d(x, self.stride)
+            if self.pad:
+                x = F.pad(x, (0, 0, 0, 0, self.pad, self.pad))
+            return y + x
+
+    class PreResNet(nn.Module):
+        def __init__(self, count):
+            super().__init__()
+            self.conv1 = conv(3, 16, 3)
+            channels = 16
+            for stage in range(3):
+                layer = []
+                for number in range(count):
+                    stride = 2 if stage and not number else 1
+                    layer.append(PreBlock(channels, 16 << stage, stride, not stage and not number))
+                    channels = 64 << stage
+                self.add_module(f"layer{stage + 1}", nn.Sequential(*layer))
+            self.bn, self.fc = nn.BatchNorm2d(channels, eps=1e-3), nn.Linear(channels, classes)
+
+        def forward(self, x):
+            x = self.layer3(self.layer2(self.layer1(self.conv1(x))))
+            return self.fc(relu(self.bn(x)).mean((2, 3)))
 
     class LeNet(nn.Module):
         def __init__(self):
@@ -112,6 +160,8 @@ def build_twin(model, classes):
 
     twins = {
         "lenet": LeNet,
+        "preresnet164": lambda: PreResNet(18),
+        "preresnet1001": lambda: PreResNet(111),
         "resnet20": lambda: ResNet((3, 1), 16, (3, 3, 3), option="A", classifier="linear"),
         "resnet18-cifar": lambda: ResNet((3, 1), 64, (2, 2, 2, 2)),
         "resnet18": lambda: ResNet((7, 2), 64, (2, 2, 2, 2)),

@@ -2,13 +2,15 @@
 """Gradients under each codec beside the exact ones, as Markdown tables (METHODS E.15).
 
     fidelity.py BINARY DATA [--network NAME:BATCH:BATCHES ...] [--codecs "A B ..."]
-                [--warm-up STEPS] [--keep FOLDER]
+                [--warm-up STEPS] [--seed N] [--keep FOLDER]
 
-BINARY is the program `pocketprop`, DATA a data set as --data takes it. Per network and policy one
-run of `pocketprop fidelity`, always on the same weights and batches. First table: all gradients
-together. Second: cosines of the convolutions' weight gradients by their place in the network, where
-the first convolution of each stage but the first, and its shortcut, shrink the map. With --keep
-the JSON of each run stays in FOLDER, and runs found there are not repeated.
+BINARY is the program `pocketprop`, DATA a data set as --data takes it. A policy is a codec, with
+overrides behind semicolons: raw;@activation=group:4 codes what no batch-norm precedes and nothing
+else. A policy that the binary does not know is left out, with a word on stderr. Per network and
+policy one run of `pocketprop fidelity`, always on the same weights and batches. First table: all
+gradients together. Second: cosines of the convolutions' weight gradients by their place in the
+network, where the first convolution of each stage but the first, and its shortcut, shrink the map.
+With --keep the JSON of each run stays in FOLDER, and runs found there are not repeated.
 """
 import argparse
 import json
@@ -17,7 +19,22 @@ import re
 import subprocess
 import sys
 
-CODECS = "norm:8 norm:4 norm:3 norm:2 norm:1 group:4 avgpool:2 avgpool:4 avgpool:2+group:4"
+CODECS = """half norm:8 norm:6 norm:5 norm:4 norm:4,lloyd norm:3 norm:2 norm:2,lloyd norm:1
+raw;@activation=group:4 raw;@activation=group:2 btc:2 btc:4 btc:8 avgpool:2 avgpool:4
+avgpool:2+group:4 pool:8+residual:2 bitmap"""
+
+
+def options_of(policy):
+    codec, *overrides = policy.split(";")
+    return ["--codec", codec, *(word for text in overrides for word in ("--override", text))]
+
+
+def is_known(arguments, policy):
+    command = [arguments.binary, "plan", "--model", "resnet20", *options_of(policy), "--json"]
+    if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+        return True
+    print(f"{arguments.binary} has no policy {policy}", file=sys.stderr)
+    return False
 
 
 def measure(arguments, network, codec):
@@ -25,13 +42,13 @@ def measure(arguments, network, codec):
     path = None
     if arguments.keep:
         os.makedirs(arguments.keep, exist_ok=True)
-        path = os.path.join(arguments.keep, f"{network}-{arguments.warm_up}-{codec}.json")
+        path = os.path.join(arguments.keep, f"{network}-{arguments.warm_up}-{arguments.seed}-{codec}.json")
         if os.path.exists(path):
             with open(path, encoding="utf-8") as file:
                 return json.load(file)
-    command = [arguments.binary, "fidelity", "--model", model, "--data", arguments.data, "--codec",
-               codec, "--batch", batch, "--batches", batches, "--warm-up",
-               arguments.warm_up, "--json"]
+    command = [arguments.binary, "fidelity", "--model", model, "--data", arguments.data,
+               *options_of(codec), "--batch", batch, "--batches", batches, "--warm-up",
+               arguments.warm_up, "--seed", arguments.seed, "--json"]
     text = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     if path:
         with open(path + ".part", "w", encoding="utf-8") as file:
@@ -96,9 +113,10 @@ def main():
                         help="resnet20:64:4 and preresnet164:32:2 by default")
     parser.add_argument("--codecs", default=CODECS)
     parser.add_argument("--warm-up", default="50", metavar="STEPS", help="of exact training")
+    parser.add_argument("--seed", default="1", help="of weights, batches and draws; the warm-up's path too")
     parser.add_argument("--keep", metavar="FOLDER")
     arguments = parser.parse_args()
-    codecs = arguments.codecs.split()
+    codecs = [codec for codec in arguments.codecs.split() if is_known(arguments, codec)]
     for network in arguments.network or ["resnet20:64:4", "preresnet164:32:2"]:
         tabulate(network, codecs, {codec: measure(arguments, network, codec) for codec in codecs})
 
