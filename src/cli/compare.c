@@ -41,7 +41,7 @@ static int split(const cli_setup *setup, comparison *c) {
         cli_fail(setup->command, "no host memory for the names of policies");
         return CLI_FAILURE;
     }
-    strcpy(c->names, text);
+    memcpy(c->names, text, strlen(text) + 1);
     for (char *place = c->names; *place;) {
         size_t length = strcspn(place, separators);
         bool is_last = !place[length];

@@ -136,6 +136,7 @@ const pp__codec pp__codec_bitmap = {
     .encode = encode,
     .decode = pp__transcode_decode,
     .views = {[PP__SUBJECT_ACTIVATION] = PP__VIEW_VALUE | PP__VIEW_MASK},
-    .lossy = true, /* nothing may be called exact that an image beyond the density changes */
+    .lossy = true,
+    .dear = true, /* nothing may be called exact that an image beyond the density changes */
     .behind_relu = true,
 };

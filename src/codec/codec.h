@@ -94,8 +94,9 @@ struct pp__codec {
     bool staged;        /* the code is what the application hands over: nothing is encoded */
     bool blocks; /* an octet's code depends on its pixel's place in the image, not in line alone */
     bool behind_relu; /* stores what a ReLU let pass, and nothing else */
-    bool apart;       /* policies of it keep every activation in a code of its own, with no view */
-    bool pooled;      /* a block-mean map: convolutions take their weight gradient from the means */
+    bool dear;   /* to read an element takes long: who reads one more than once decodes it first */
+    bool apart;  /* policies of it keep every activation in a code of its own, with no view */
+    bool pooled; /* a block-mean map: convolutions take their weight gradient from the means */
 };
 
 /* Reads "norm:4,clip=3". PP_ERROR_INVALID_ARGUMENT: one line with what was found and what there

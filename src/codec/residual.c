@@ -104,5 +104,6 @@ const pp__codec pp__codec_residual = {
     .decode = pp__transcode_decode,
     .views = {[PP__SUBJECT_ACTIVATION] = PP__VIEW_VALUE},
     .lossy = true,
+    .dear = true,
     .apart = true,
 };

@@ -7,6 +7,7 @@
 #include "device/self_test.h"
 #include "op/conv2d.h"
 #include "op/winograd.h"
+#include "profile/profile.h"
 #include "util/size.h"
 
 pp__conv2d_job pp__conv2d_job_of(const pp__op_binding *b, pp__pass pass, pp__conv2d_geometry g) {
@@ -131,8 +132,73 @@ static pp_status own_record(const pp__conv2d_job *j, pp__stream *stream) {
                                              j->workspace);
 }
 
+/* Codes whose elements are dear to read are decoded, a band of images at a time, for whichever way is
+ * best for values. */
+static bool decoded_fits(const pp__conv2d_job *job, const pp_profile *profile) {
+    (void)profile;
+    return job->pass == PP__PASS_BACKWARD_PARAMETERS && job->stored.coding.codec->dear;
+}
+
+static size_t image_bytes(const pp__conv2d_geometry *g) {
+    return (size_t)g->h * g->w * g->c * sizeof(float);
+}
+
+static uint32_t decoded_images(const pp__conv2d_job *job, const pp_profile *profile) {
+    const size_t images = pp__profile_bytes(profile, "conv2d.band_bytes") / image_bytes(&job->g);
+    return images < 1 ? 1 : images > job->g.n ? job->g.n : (uint32_t)images;
+}
+
+/* The same of so many images as values. */
+static pp__conv2d_job values_job(const pp__conv2d_job *job, uint32_t images) {
+    pp__conv2d_job values = *job;
+    values.g.n = images;
+    values.stored = (pp__stored){.coding = {.codec = pp__codec_find("raw")},
+                                 .subject = PP__SUBJECT_ACTIVATION,
+                                 .shape = {images, job->g.h, job->g.w, job->g.c}};
+    return values;
+}
+
+static const way *first_way(const pp__conv2d_job *job, const pp_profile *profile);
+
+static size_t values_bytes(const pp__conv2d_job *job, uint32_t images, const pp_profile *profile) {
+    if (!images) return 0;
+    const pp__conv2d_job values = values_job(job, images);
+    const way *best = first_way(&values, profile);
+    return best->bytes ? best->bytes(&values, profile) : 0;
+}
+
+/* Where the values lie, behind the scratch of the way that takes them. */
+static size_t decoded_offset(const pp__conv2d_job *job, const pp_profile *profile) {
+    const uint32_t images = decoded_images(job, profile);
+    const size_t most = values_bytes(job, images, profile),
+                 last = values_bytes(job, job->g.n % images, profile);
+    return pp__round_up(most > last ? most : last, 64);
+}
+
+static size_t decoded_bytes(const pp__conv2d_job *job, const pp_profile *profile) {
+    return decoded_offset(job, profile) + decoded_images(job, profile) * image_bytes(&job->g);
+}
+
+static pp_status decoded_record(const pp__conv2d_job *job, pp__stream *stream) {
+    const pp_profile *profile = pp__stream_profile(stream);
+    const uint32_t most = decoded_images(job, profile);
+    const size_t dy_bytes = (size_t)job->g.oh * job->g.ow * job->g.k * sizeof(float);
+    for (uint32_t first = 0; first < job->g.n; first += most) {
+        const uint32_t images = job->g.n - first < most ? job->g.n - first : most;
+        pp__conv2d_job values = values_job(job, images);
+        values.stored.code = job->workspace;
+        values.stored.code.offset_bytes += decoded_offset(job, profile);
+        values.dy.offset_bytes += first * dy_bytes;
+        values.adds = job->adds || first > 0;
+        PP_TRY(pp__stored_decode(&job->stored, first, images, values.stored.code, stream));
+        PP_TRY(first_way(&values, profile)->record(&values, stream));
+    }
+    return PP_OK;
+}
+
 /* The best first. A way with numbers of its own in the profile is a row more. */
 static const way ways[] = {
+    {"decoded", decoded_fits, decoded_bytes, decoded_record, NULL, PP__WINOGRAD_NOISE},
     {"library", library_fits, NULL, library_record, NULL, 1},
     {"depthwise", depthwise_fits, depthwise_bytes, depthwise_record, NULL, 1},
     {"tiled", tiled_fits, tiled_bytes, tiled_record, NULL, 1},
@@ -141,6 +207,12 @@ static const way ways[] = {
     {"own", own_fits, own_bytes, own_record, pp__conv2d_moment_splits, 1},
 };
 enum { WAYS = sizeof ways / sizeof *ways };
+
+static const way *first_way(const pp__conv2d_job *job, const pp_profile *profile) {
+    size_t i = 0;
+    while (!ways[i].fits(job, profile)) i++; /* the last fits everything */
+    return &ways[i];
+}
 
 static pp_status record_plain(const pp__conv2d_job *j, pp__stream *stream) {
     if (j->pass == PP__PASS_FORWARD)
@@ -153,9 +225,8 @@ static pp_status record_plain(const pp__conv2d_job *j, pp__stream *stream) {
 /* As the first way that fits makes them, whichever is taken in the end. */
 uint32_t pp__conv2d_pass_splits(const pp__conv2d_geometry *g, const pp_profile *profile) {
     const pp__conv2d_job job = {.pass = PP__PASS_FORWARD, .g = *g};
-    for (size_t i = 0; i < WAYS; i++)
-        if (ways[i].fits(&job, profile)) return ways[i].splits ? ways[i].splits(g, profile) : 0;
-    return 0;
+    const way *first = first_way(&job, profile);
+    return first->splits ? first->splits(g, profile) : 0;
 }
 
 /* `way` NULL: the plain loops. Moments that it leaves out, or would split in another way than the

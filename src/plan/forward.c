@@ -10,8 +10,7 @@ typedef struct forward_pass {
     bool *kept;        /* per node: its float32 value stays for backward */
 } forward_pass;
 
-/* The node whose float32 tensor a record keeps instead of a code, or PP__NONE. */
-static uint32_t kept_node(const pp_plan *plan, const pp__saved *saved) {
+uint32_t pp__plan_kept_node(const pp_plan *plan, const pp__saved *saved) {
     if (!saved->coding.codec->stores_itself) return PP__NONE;
     return saved->subject == PP__SUBJECT_NORMALISED ? plan->nodes[saved->node].inputs[0]
                                                     : saved->node;
@@ -156,7 +155,7 @@ static pp_status add_forward_step(forward_pass *f, uint32_t number) {
 /* Kept float32 tensors: the record's buffer is the value's own; bytes stay where they arrived. */
 static void point_at_kept_values(pp_plan *plan) {
     for (size_t i = 0; i < plan->saved_count; i++) {
-        uint32_t node = kept_node(plan, &plan->saved[i]);
+        uint32_t node = pp__plan_kept_node(plan, &plan->saved[i]);
         if (plan->saved[i].coding.codec->staged)
             plan->saved[i].buffer = plan->input;
         else if (node != PP__NONE)
@@ -174,7 +173,7 @@ static void point_at_kept_values(pp_plan *plan) {
 static pp_status walk(forward_pass *f) {
     pp_plan *plan = f->plan;
     for (size_t i = 0; i < plan->saved_count; i++) {
-        uint32_t node = kept_node(plan, &plan->saved[i]);
+        uint32_t node = pp__plan_kept_node(plan, &plan->saved[i]);
         if (node != PP__NONE) f->kept[node] = true;
     }
     want_moments(plan);

@@ -239,6 +239,8 @@ pp_status pp__plan_place(pp_plan *plan, const pp_profile *profile, size_t enough
 /* The node makes a run by itself: its output, and its input's gradient, may then take the place of
  * what it reads. */
 bool pp__plan_runs_alone(const pp_plan *plan, uint32_t node);
+/* The node whose float32 tensor a record keeps instead of a code, or PP__NONE. */
+uint32_t pp__plan_kept_node(const pp_plan *plan, const pp__saved *saved);
 /* The last node of a run of several. */
 bool pp__plan_ends_run(const pp_plan *plan, uint32_t node);
 /* Both in the same run, or a in none. */

@@ -70,17 +70,10 @@ static pp_status check_block(const pp_plan *plan, const pp__plan_run *run) {
     return PP_OK;
 }
 
-/* The node whose float32 output a record keeps in the place of a code, or PP__NONE. */
-static uint32_t node_kept(const pp_plan *plan, const pp__saved *saved) {
-    if (!saved->coding.codec->stores_itself) return PP__NONE;
-    return saved->subject == PP__SUBJECT_NORMALISED ? plan->nodes[saved->node].inputs[0]
-                                                    : saved->node;
-}
-
 /* The nodes that make what backward reads, and those that they need. */
 static void find_wanted(const pp_plan *plan, const pp__plan_run *run, bool *wanted) {
     for (size_t r = 0; r < plan->saved_count; r++) {
-        const uint32_t kept = node_kept(plan, &plan->saved[r]);
+        const uint32_t kept = pp__plan_kept_node(plan, &plan->saved[r]);
         const uint32_t maker = kept != PP__NONE ? kept : plan->saved[r].node;
         if (is_inside(run, maker)) wanted[maker] = true;
     }
@@ -121,7 +114,7 @@ static uint32_t find_form(const pp_plan *plan, uint32_t number) {
 
 static bool is_kept(const pp_plan *plan, uint32_t number) {
     for (size_t r = 0; r < plan->saved_count; r++)
-        if (node_kept(plan, &plan->saved[r]) == number) return true;
+        if (pp__plan_kept_node(plan, &plan->saved[r]) == number) return true;
     return plan->nodes[number].value == plan->input;
 }
 
