@@ -74,8 +74,8 @@ static int plan_policy(fidelity *run) {
     kept.optimizer.clip_norm = endless_norm;
     kept.optimizer.momentum = 0;
     if (!code)
-        code = cli_check(setup,
-                         pp_plan_create(setup->graph, setup->profile, &kept, &run->plans[POLICY]));
+        code = cli_check_plan(
+            setup, pp_plan_create(setup->graph, setup->profile, &kept, &run->plans[POLICY]));
     pp_text_free(setup->engine, policy);
     return code;
 }
@@ -90,8 +90,8 @@ static int plan_exact(fidelity *run) {
                             .optimizer = options.optimizer,
                             .accumulate = 1};
     kept.optimizer.clip_norm = endless_norm;
-    return cli_check(setup,
-                     pp_plan_create(setup->graph, setup->profile, &kept, &run->plans[EXACT]));
+    return cli_check_plan(setup,
+                          pp_plan_create(setup->graph, setup->profile, &kept, &run->plans[EXACT]));
 }
 
 /* The codec of what a weight's gradient is taken from: the layer's input, or its x-hat. */

@@ -67,7 +67,8 @@ static int plan_item(const cli_setup *setup, comparison *c, size_t i) {
         options.budget_bytes = (size_t)budget;
     else
         options.codec = c->items[i];
-    code = cli_check(setup, pp_plan_create(setup->graph, setup->profile, &options, &c->plans[i]));
+    code =
+        cli_check_plan(setup, pp_plan_create(setup->graph, setup->profile, &options, &c->plans[i]));
     if (!code) pp_plan_summarize(c->plans[i], &c->summaries[i]);
     return code;
 }

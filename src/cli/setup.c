@@ -32,6 +32,12 @@ int cli_check(const cli_setup *setup, pp_status status) {
     return bad_input ? code : CLI_FAILURE;
 }
 
+int cli_check_plan(const cli_setup *setup, pp_status status) {
+    const int code = cli_check(setup, status);
+    return status == PP_ERROR_OUT_OF_MEMORY || status == PP_ERROR_UNSUPPORTED ? CLI_BAD_INPUT
+                                                                              : code;
+}
+
 static int check_model(const cli_setup *setup) {
     const char *names[64];
     size_t count = 0;
@@ -279,11 +285,9 @@ static int make_plan(cli_setup *setup, bool inference, const pp_harm *harms, siz
                          pp__file_read(setup->engine, setup->settings->policy, &policy, &length));
         options.policy = policy;
     }
-    if (!code) {
-        pp_status status = pp_plan_create(setup->graph, setup->profile, &options, plan_out);
-        code = cli_check(setup, status);
-        if (status == PP_ERROR_OUT_OF_MEMORY) code = CLI_BAD_INPUT; /* nothing has run */
-    }
+    if (!code)
+        code =
+            cli_check_plan(setup, pp_plan_create(setup->graph, setup->profile, &options, plan_out));
     pp__release(setup->engine, policy);
     return code;
 }

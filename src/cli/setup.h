@@ -78,6 +78,8 @@ int cli_evaluate(cli_setup *setup, pp_loader *loader, const volatile sig_atomic_
 /* CLI_OK for PP_OK; else prints the engine's sentence and returns the exit status that belongs to
  * it. */
 int cli_check(const cli_setup *setup, pp_status status);
+/* Of a plan: nothing has run yet, so what has no room or cannot be planned is bad input too. */
+int cli_check_plan(const cli_setup *setup, pp_status status);
 
 /* The most device memory ever held, or 0 without a device. */
 uint64_t cli_peak_bytes(const cli_setup *setup);
