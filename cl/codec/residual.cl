@@ -10,6 +10,7 @@
  * Zeros come back as anything near them: there is no mask.
  */
 
+#ifdef GROUP_LEVELS
 /* An image's extents. */
 #ifndef RESIDUAL_H
 #define RESIDUAL_H 1
@@ -45,3 +46,4 @@ static inline float8 codec_value8(__global const uchar *code, size_t pixel, uint
     return residual_mean8(code + pixel / pixels * image_bytes, place, c0, channels) +
            group_value8(code, pixel, c0, channels);
 }
+#endif
