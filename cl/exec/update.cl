@@ -6,7 +6,8 @@
  *          w -= rate * m*correction1 / (sqrt(v)*correction2 + epsilon)
  *
  * The moment of SGD starts at 0, so the first step gives m = g, as in PyTorch. Rate, Adam's
- * corrections and the clip factor come from the step's scalars.
+ * corrections and the clip factor come from the step's scalars; a parameter's row multiplies the
+ * rate.
  *
  * One launch serves many parameters. A table has a row of words for each: where its tensors lie and
  * how long they are, and how many chunks (of the update) and blocks (of the norm) the rows before
@@ -75,7 +76,8 @@
 #define ROW_CHUNK 6 /* chunks of the rows before it */
 #define ROW_BLOCK 7 /* blocks of the rows before it */
 #define ROW_KEY 8   /* what the codes of its moments draw by; 0: they are float32 */
-#define ROW_WORDS 9
+#define ROW_RATE 9  /* float: of the learning rate */
+#define ROW_WORDS 10
 
 /* What one work-item does of a row: whole blocks, where there are any. */
 #define BLOCK (8 * UPDATE_MOMENT_OCTETS)
@@ -319,7 +321,7 @@ static inline update_part part_of(__global const uint *table, uint rows,
     p.end = min(row[ROW_ELEMS], p.begin + PART);
     p.dw = dw + row[ROW_GRADIENT];
     p.w = w + row[ROW_VALUE];
-    p.rate = as_float(scalars[SCALAR_RATE]);
+    p.rate = as_float(scalars[SCALAR_RATE]) * as_float(row[ROW_RATE]);
     p.clip = as_float(scalars[SCALAR_CLIP]);
     p.decay = as_float(row[ROW_DECAY]);
     p.correction1 = as_float(scalars[SCALAR_CORRECTION1]);

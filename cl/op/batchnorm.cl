@@ -11,6 +11,8 @@
  *   dbeta  = sum g            dgamma = sum g * x-hat~
  *   dx     = gamma * inverse * (g - dbeta/m - x-hat~ * dgamma/m)      m = n*h*w
  *
+ * Frozen statistics are the running ones, in both passes, and dx = gamma * inverse * g.
+ *
  * A codec's file stands in front of this one: it encodes x-hat in the forward pass and gives x-hat~
  * and the mask back (cl/codec/README.md). `statistics` is [2, c]: mean, inverse. Sums over pixels
  * are taken in splits and combined in order, so that results do not depend on the device's
@@ -37,6 +39,22 @@
 /* 1: the code of x-hat does not give the exact mask, which is stored as a bit plane of its own. */
 #ifndef BATCHNORM_SEPARATE_MASK
 #define BATCHNORM_SEPARATE_MASK 0
+#endif
+/* 1: no code of x-hat is stored, because nothing reads x-hat: the statistics and gamma are frozen. A
+ * ReLU's mask is then a bit plane of its own. */
+#ifndef BATCHNORM_AFFINE
+#define BATCHNORM_AFFINE 0
+#endif
+/* 1: the statistics are frozen, constants that dx does not reach x through. */
+#ifndef BATCHNORM_FROZEN
+#define BATCHNORM_FROZEN 0
+#endif
+/* 0: the parameter is frozen and has no gradient. */
+#ifndef BATCHNORM_TRAINS_GAMMA
+#define BATCHNORM_TRAINS_GAMMA 1
+#endif
+#ifndef BATCHNORM_TRAINS_BETA
+#define BATCHNORM_TRAINS_BETA 1
 #endif
 /* 1: the parameters' gradients are added to what is there. */
 #ifndef BATCHNORM_ADD_PARAMETERS
@@ -272,13 +290,13 @@ static inline sums8 combine_sums(__global const float *partial, uint splits, uin
         sums.g += load8(partial + (size_t)(2 * i) * channels + c, count);
         sums.product += load8(partial + (size_t)(2 * i + 1) * channels + c, count);
     }
-    if (keeps) {
+    if (keeps && BATCHNORM_TRAINS_BETA)
         store8((BATCHNORM_ADD_PARAMETERS ? load8(dbeta + c, count) : (float8)(0.0f)) + sums.g,
                dbeta + c, count);
+    if (keeps && BATCHNORM_TRAINS_GAMMA)
         store8(
             (BATCHNORM_ADD_PARAMETERS ? load8(dgamma + c, count) : (float8)(0.0f)) + sums.product,
             dgamma + c, count);
-    }
     return sums;
 }
 
@@ -299,6 +317,20 @@ __kernel void batchnorm_backward_parameters(__global const float *restrict parti
     store8(total.g, sums + c, channels - c);
     store8(total.product, sums + channels + c, channels - c);
 }
+
+#if BATCHNORM_AFFINE
+/* What a codec's file would define; x-hat multiplies nothing that is kept. */
+#define CODEC_XHAT
+typedef uint codec_channels;
+static inline codec_channels codec_channel8(float8 mean, float8 inverse, float8 gamma,
+                                            float8 beta) {
+    return 0;
+}
+static inline float8 codec_xhat8(__global const uchar *code, size_t p, uint c, uint width,
+                                 const codec_channels *ck) {
+    return (float8)(0.0f);
+}
+#endif
 
 #ifdef CODEC_XHAT /* A codec of x-hat stands in front: the passes that read its code. */
 
@@ -425,7 +457,9 @@ __kernel void batchnorm_backward(
         const channels8 k = load_channels(statistics, gamma, beta, c, channels);
         ck[o] = codec_channel8(k.mean, k.inverse, k.gamma, k.beta);
         scale[o] = k.gamma * k.inverse;
-#if BATCHNORM_COMBINE
+#if BATCHNORM_FROZEN
+        const sums8 total = {(float8)(0.0f), (float8)(0.0f)};
+#elif BATCHNORM_COMBINE
         const sums8 total = combine_sums(sums, splits, c, channels, s.p0 == 0, dgamma, dbeta);
 #else
         const sums8 total = {load8(sums + c, channels - c),

@@ -89,6 +89,26 @@ typedef struct pp_span {
     const char *first, *last;
 } pp_span;
 
+/* What becomes of the parameters and running statistics whose names match a pattern with * and ?
+ * ("layer1.*", "*.bias", "*.running_*"). Rules are taken in order, so a later one wins: freeze "*",
+ * then train "linear.*", trains the head alone.
+ *
+ * What is frozen costs nothing: no gradient, no moment, no saved activation that only it would
+ * read, and in front of the first layer that is trained no backward step at all. A batch-norm whose
+ * running statistics are frozen normalises by them in training as in inference; so does one at or
+ * in front of which nothing is trained. Both statistics of a batch-norm are frozen together. */
+typedef enum pp_rule_kind {
+    PP_RULE_FREEZE, /* stay as they are */
+    PP_RULE_TRAIN,  /* are trained after all */
+    PP_RULE_RATE    /* learn at `rate` times the learning rate */
+} pp_rule_kind;
+
+typedef struct pp_parameter_rule {
+    pp_rule_kind kind;
+    const char *pattern;
+    float rate; /* of PP_RULE_RATE; above 0 */
+} pp_parameter_rule;
+
 typedef struct pp_plan_options {
     /* Samples per step; 0 with a budget: the largest batch that fits without the coarsest codes. */
     uint32_t batch;
@@ -103,6 +123,8 @@ typedef struct pp_plan_options {
     const pp_span *recompute;
     size_t recompute_count;
     pp_optimizer optimizer;
+    const pp_parameter_rule *rules; /* of what is trained; none: everything */
+    size_t rule_count;
     uint32_t accumulate; /* micro-steps per update; 0 stands for 1 */
     bool inference;      /* forward only: nothing saved, no gradients */
     /* Not 0: the plan chooses codecs, and bands besides the given ones, so that its peak is at most
@@ -116,7 +138,8 @@ typedef struct pp_plan_options {
 } pp_plan_options;
 
 /* Borrows graph and profile only during the call. The caller owns *plan_out.
- * PP_ERROR_INVALID_ARGUMENT: batch 0, unknown codec or pattern without effect; PP_ERROR_SHAPE: a
+ * PP_ERROR_INVALID_ARGUMENT: batch 0, unknown codec, pattern without effect, or rules that leave
+ * nothing to train; PP_ERROR_SHAPE: a
  * shape that does not work out; PP_ERROR_OUT_OF_MEMORY: one value is larger than the device's
  * largest allocation or than 4 GiB, which is as far as kernels reach, or the values need more
  * allocations than the profile's memory.max_chunks. */
@@ -243,8 +266,9 @@ typedef struct pp_parameter_info {
     uint32_t extents[4];
     uint32_t axis_count;
     size_t elem_count;
-    bool trainable; /* false: running statistics */
+    bool trainable; /* false: running statistics, and what rules freeze */
     bool decayed;   /* weight decay applies */
+    float rate;     /* of the learning rate; 1 without rules */
 } pp_parameter_info;
 size_t pp_plan_parameter_count(const pp_plan *plan);
 void pp_plan_read_parameter(const pp_plan *plan, size_t index, pp_parameter_info *info_out);

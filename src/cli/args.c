@@ -179,6 +179,30 @@ static int read_span(const cli_command *command, const cli_option *row, char *te
     return CLI_OK;
 }
 
+/* What may be trained, frozen and at which rate is said in one list, in the order given. */
+static int read_rule(const cli_command *command, const cli_option *row, char *text,
+                     cli_rules *rules) {
+    pp_parameter_rule rule = {.kind = row->kind == CLI_FREEZE ? PP_RULE_FREEZE : PP_RULE_TRAIN,
+                              .pattern = text};
+    if (row->kind == CLI_RATE) {
+        char *equals = strrchr(text, '='), *end = text;
+        const double rate = equals ? strtod(equals + 1, &end) : 0;
+        if (!equals || equals == text || end == equals + 1 || *end || !(rate > 0 && rate <= 1e6))
+            return cli_fail(command,
+                            "--%s: found '%s', expected PATTERN=X with X above 0 and at most 1e6, "
+                            "e.g. 'linear.*=10'",
+                            row->name, text);
+        *equals = '\0';
+        rule.kind = PP_RULE_RATE;
+        rule.rate = (float)rate;
+    }
+    if (rules->count == CLI_OVERRIDE_CAPACITY)
+        return cli_fail(command, "--%s: found more than %d rules, expected at most so many",
+                        row->name, CLI_OVERRIDE_CAPACITY);
+    rules->items[rules->count++] = rule;
+    return CLI_OK;
+}
+
 /* Stores one option's argument (NULL for a flag) where its row says. */
 static int store(const cli_command *command, const cli_option *row, char *text,
                  cli_settings *settings) {
@@ -193,6 +217,9 @@ static int store(const cli_command *command, const cli_option *row, char *text,
         case CLI_OVERRIDE: return read_override(command, row, text, member);
         case CLI_BAND: return read_band(command, row, text, member);
         case CLI_SPAN: return read_span(command, row, text, member);
+        case CLI_FREEZE:
+        case CLI_TRAIN:
+        case CLI_RATE: return read_rule(command, row, text, member);
         case CLI_COUNT:
             if (row->word && !strcmp(text, row->word)) {
                 *(uint64_t *)member = 0;

@@ -32,7 +32,10 @@ typedef enum cli_kind {
     CLI_TRIPLE,   /* one to three decimal numbers with commas; cli_triple */
     CLI_OVERRIDE, /* PATTERN=CODEC, appended; cli_overrides */
     CLI_BAND,     /* FIRST..LAST[=N], appended; cli_bands */
-    CLI_SPAN      /* FIRST..LAST, appended; cli_spans */
+    CLI_SPAN,     /* FIRST..LAST, appended; cli_spans */
+    CLI_FREEZE,   /* PATTERN, appended; cli_rules */
+    CLI_TRAIN,    /* likewise */
+    CLI_RATE      /* PATTERN=X, appended; cli_rules */
 } cli_kind;
 
 typedef struct cli_option {

@@ -70,6 +70,8 @@ static int plan_policy(fidelity *run) {
     pp_plan_options kept = {.batch = setup->summary.batch,
                             .policy = policy,
                             .optimizer = options.optimizer,
+                            .rules = options.rules,
+                            .rule_count = options.rule_count,
                             .accumulate = 1};
     kept.optimizer.clip_norm = endless_norm;
     kept.optimizer.momentum = 0;
@@ -88,6 +90,8 @@ static int plan_exact(fidelity *run) {
     pp_plan_options kept = {.batch = setup->summary.batch,
                             .codec = "raw",
                             .optimizer = options.optimizer,
+                            .rules = options.rules,
+                            .rule_count = options.rule_count,
                             .accumulate = 1};
     kept.optimizer.clip_norm = endless_norm;
     return cli_check_plan(setup,

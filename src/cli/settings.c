@@ -138,6 +138,16 @@ const cli_group cli_optimizer_options = {
         {"clip-norm", "X",
          "scale gradients down to this global L2 norm; keeps them until the step's end", CLI_REAL,
          .offset = offsetof(cli_settings, clip_norm), .least = 1e-12, .most = 1e12},
+        {"freeze", "PATTERN",
+         "leave parameters and running statistics as they are, e.g. 'layer1.*'; what is frozen "
+         "takes no memory for gradients, moments or saved activations",
+         CLI_FREEZE, .offset = offsetof(cli_settings, rules)},
+        {"train", "PATTERN",
+         "train them after all: --freeze '*' --train 'linear.*' trains the head alone; the last of "
+         "--freeze and --train that matches wins",
+         CLI_TRAIN, .offset = offsetof(cli_settings, rules)},
+        {"rate", "PATTERN=X", "let them learn at X times the learning rate", CLI_RATE,
+         .offset = offsetof(cli_settings, rules)},
         {"accumulate", "K", "add the gradients of K batches for one update", CLI_COUNT,
          .offset = offsetof(cli_settings, accumulate), .least = 1, .most = 1048576},
         {0}}};

@@ -36,6 +36,11 @@ typedef struct cli_spans {
     size_t count;
 } cli_spans;
 
+typedef struct cli_rules {
+    pp_parameter_rule items[CLI_OVERRIDE_CAPACITY];
+    size_t count;
+} cli_rules;
+
 /* Texts are borrowed from the command line; NULL where nobody gave one. */
 typedef struct cli_settings {
     /* network */
@@ -50,6 +55,7 @@ typedef struct cli_settings {
     cli_overrides overrides;
     cli_bands bands;
     cli_spans recompute;
+    cli_rules rules;
     uint64_t budget; /* bytes; 0: none */
     const char *policy, *save_policy, *compare, *html;
     bool inference, all_rows;

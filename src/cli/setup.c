@@ -251,6 +251,8 @@ int cli_setup_plan_options(const cli_setup *setup, bool inference, pp_plan_optio
                                      .recompute = settings->recompute.items,
                                      .recompute_count = settings->recompute.count,
                                      .optimizer = optimizer,
+                                     .rules = settings->rules.items,
+                                     .rule_count = settings->rules.count,
                                      .accumulate = (uint32_t)settings->accumulate,
                                      .inference = inference};
     return CLI_OK;

@@ -339,6 +339,7 @@ static pp__update update_of(const pp_session *session, const pp__plan_parameter 
         .moments = {pp__session_ref(session, parameter->moments[0]),
                     pp__session_ref(session, parameter->moments[1])},
         .elems = (uint32_t)parameter->elems,
+        .rate = parameter->rate,
         .decayed = parameter->spec.decayed || session->plan->optimizer.decay_all,
         .coded = coded_moments(session->plan, parameter),
     };

@@ -9,7 +9,7 @@
 #include "util/size.h"
 
 /* The words of a row of the table (cl/exec/update.cl). */
-enum { VALUE, GRADIENT, MOMENT1, MOMENT2, ELEMS, DECAY, CHUNK, BLOCK, KEY };
+enum { VALUE, GRADIENT, MOMENT1, MOMENT2, ELEMS, DECAY, CHUNK, BLOCK, KEY, RATE };
 
 /* Set in the streams of the generator that moments draw from, which keeps them apart from those of
  * dropout and of codecs. */
@@ -50,6 +50,7 @@ static void fill_table(const pp__updates *updates, uint32_t chunk, uint32_t bloc
         words[MOMENT2] = offset_elems(row->moments[1]);
         words[ELEMS] = row->elems;
         memcpy(&words[DECAY], &decay, sizeof decay);
+        memcpy(&words[RATE], &row->rate, sizeof row->rate);
         words[CHUNK] = chunks;
         words[BLOCK] = blocks;
         words[KEY] = row->coded ? KEY_BIT | (uint32_t)i : 0;

@@ -11,6 +11,7 @@
 typedef struct pp__update {
     pp__ref value, gradient, moments[2];
     uint32_t elems;
+    float rate; /* of the learning rate */
     bool decayed;
     bool coded; /* its moments are in 8 bits */
 } pp__update;

@@ -3,7 +3,8 @@
  * Saved for backward: x-hat, lossy allowed (only the variance term of dx and dgamma read it,
  * METHODS A.4), and the batch's mean and 1/deviation. Where x-hat's codec stores itself, the input
  * is kept instead and x-hat is recomputed from it with the same operations, so the result is the
- * same to the bit. */
+ * same to the bit. With frozen statistics and a frozen gamma nothing reads x-hat, and only a ReLU's
+ * mask is saved. */
 #include "op/batchnorm.h"
 
 #include "op/cost.h"
@@ -43,10 +44,23 @@ static size_t channel_bytes(const pp__op_query *q) {
     return q->output.c * sizeof(float);
 }
 
+/* The order of the parameters. */
+enum { GAMMA, BETA, RUNNING_MEAN, RUNNING_VARIANCE };
+
+static bool frozen_statistics(const pp__op_query *q) {
+    return q->frozen[RUNNING_MEAN];
+}
+
+static bool is_affine(const pp__op_query *q) {
+    return frozen_statistics(q) && q->frozen[GAMMA];
+}
+
 size_t pp__batchnorm_save(const pp__op_query *q, pp__save saves[PP__OP_SAVES], bool relu) {
-    saves[PP__BATCHNORM_XHAT] = (pp__save){.source = PP__SAVE_OUTPUT, .view = PP__VIEW_XHAT};
-    saves[PP__BATCHNORM_STATISTICS] =
-        (pp__save){.source = PP__SAVE_AUXILIARY, .bytes = 2 * channel_bytes(q)};
+    if (!is_affine(q)) {
+        saves[PP__BATCHNORM_XHAT] = (pp__save){.source = PP__SAVE_OUTPUT, .view = PP__VIEW_XHAT};
+        saves[PP__BATCHNORM_STATISTICS] =
+            (pp__save){.source = PP__SAVE_AUXILIARY, .bytes = 2 * channel_bytes(q)};
+    }
     saves[PP__BATCHNORM_MASK] = (pp__save){.source = PP__SAVE_OUTPUT, .view = PP__VIEW_MASK};
     return relu ? 3 : 2;
 }
@@ -92,15 +106,18 @@ static layout lay_out(const pp__op_query *q, pp__pass pass) {
     return l;
 }
 
+/* Bands whose sums come together; with frozen statistics each band stands for itself. */
 static uint32_t band_count(const pp__op_query *q) {
-    return q->bands ? q->bands : 1;
+    return q->bands && !frozen_statistics(q) ? q->bands : 1;
 }
 
-/* Backward has two totals per channel and two partial sums per split of a band and channel. Forward keeps the
- * moments there that do not come with x; inference its statistics. */
+/* Backward has two totals per channel, in whose place an affine one has its statistics, and two
+ * partial sums per split of a band and channel. Forward keeps the moments there that do not come
+ * with x; inference its statistics. */
 size_t pp__batchnorm_workspace(const pp__op_query *q, pp__pass pass) {
     size_t splits = lay_out(q, pass).split_count, channels = 2 * channel_bytes(q);
     if (pass != PP__PASS_FORWARD) return channels + 2 * splits * band_count(q) * channel_bytes(q);
+    if (frozen_statistics(q)) return channels;
     size_t moments = q->input_moments ? 0 : PP__OP_MOMENTS * splits * channel_bytes(q);
     return moments > channels ? moments : channels;
 }
@@ -144,8 +161,8 @@ static pp_status record_statistics(const pp__op_binding *b, const layout *at) {
     pp__launch_begin(&l, b->stream, "op/batchnorm", "batchnorm_statistics");
     pp__launch_tensor(&l, moments_of(b), sizeof(float));
     pp__launch_tensor(&l, b->auxiliary[PP__BATCHNORM_STATISTICS], sizeof(float));
-    pp__launch_tensor(&l, b->parameters[2], sizeof(float));
-    pp__launch_tensor(&l, b->parameters[3], sizeof(float));
+    pp__launch_tensor(&l, b->parameters[RUNNING_MEAN], sizeof(float));
+    pp__launch_tensor(&l, b->parameters[RUNNING_VARIANCE], sizeof(float));
     pp__launch_u32(&l, moment_splits(&b->q, at));
     pp__launch_u32(&l, at->rows * at->fold);
     pp__launch_u32(&l, b->q.output.c);
@@ -158,8 +175,8 @@ static pp_status record_running_statistics(const pp__op_binding *b, pp__ref stat
     const pp_batchnorm_params *p = b->q.params;
     pp__launch l;
     pp__launch_begin(&l, b->stream, "op/batchnorm", "batchnorm_running");
-    pp__launch_tensor(&l, b->parameters[2], sizeof(float));
-    pp__launch_tensor(&l, b->parameters[3], sizeof(float));
+    pp__launch_tensor(&l, b->parameters[RUNNING_MEAN], sizeof(float));
+    pp__launch_tensor(&l, b->parameters[RUNNING_VARIANCE], sizeof(float));
     pp__launch_tensor(&l, statistics, sizeof(float));
     pp__launch_u32(&l, b->q.output.c);
     pp__launch_f32(&l, p->epsilon);
@@ -178,11 +195,11 @@ static pp_status record_normalise(const pp__op_binding *b, const layout *at, pp_
     pp__launch_define(&l, "BATCHNORM_ENCODE", encoded != NULL);
     pp__launch_tensor(&l, b->inputs[0], sizeof(float));
     pp__launch_tensor(&l, combine ? moments_of(b) : none, sizeof(float));
-    pp__launch_tensor(&l, b->parameters[0], sizeof(float));
-    pp__launch_tensor(&l, b->parameters[1], sizeof(float));
+    pp__launch_tensor(&l, b->parameters[GAMMA], sizeof(float));
+    pp__launch_tensor(&l, b->parameters[BETA], sizeof(float));
     pp__launch_tensor(&l, statistics, sizeof(float));
-    pp__launch_tensor(&l, combine ? b->parameters[2] : none, sizeof(float));
-    pp__launch_tensor(&l, combine ? b->parameters[3] : none, sizeof(float));
+    pp__launch_tensor(&l, combine ? b->parameters[RUNNING_MEAN] : none, sizeof(float));
+    pp__launch_tensor(&l, combine ? b->parameters[RUNNING_VARIANCE] : none, sizeof(float));
     pp__launch_tensor(&l, b->output, sizeof(float));
     pp__launch_tensor(&l, encoded ? encoded->code : none, 1);
     pp__launch_u32(&l, combine ? moment_splits(&b->q, at) : 0);
@@ -215,9 +232,11 @@ pp_status pp__batchnorm_forward(const pp__op_binding *b, bool relu) {
         return record_normalise(b, &at, b->workspace, NULL, false, relu);
     }
     const pp__codec *codec = stored->coding.codec;
-    bool combine = combines(&b->q) && !b->divided && !codec->encode_xhat;
-    if (!b->q.input_moments && !b->divided) PP_TRY(record_moments(b, &at));
-    if (!combine && !b->divided) PP_TRY(record_statistics(b, &at));
+    const bool frozen = frozen_statistics(&b->q), wanted = !frozen && !b->divided;
+    bool combine = combines(&b->q) && wanted && !codec->encode_xhat;
+    if (!b->q.input_moments && wanted) PP_TRY(record_moments(b, &at));
+    if (!combine && wanted) PP_TRY(record_statistics(b, &at));
+    if (frozen) PP_TRY(record_running_statistics(b, b->auxiliary[PP__BATCHNORM_STATISTICS]));
     if (codec->encode_xhat) PP_TRY(codec->encode_xhat(stored, b->inputs[0], b->stream));
     bool encodes = !codec->stores_itself && !codec->encode_xhat;
     return record_normalise(b, &at, b->auxiliary[PP__BATCHNORM_STATISTICS], encodes ? stored : NULL,
@@ -231,22 +250,35 @@ static pp__ref separate_mask(const pp__op_binding *b, bool relu) {
 }
 
 static void begin_backward(pp__launch *l, const pp__op_binding *b, bool relu, const char *kernel) {
+    const pp__stored affine = {
+        .statistics = b->workspace, .gamma = b->parameters[GAMMA], .beta = b->parameters[BETA]};
     const pp__stored *stored = b->q.stored[PP__BATCHNORM_XHAT];
     pp__ref mask = separate_mask(b, relu);
     pp__launch_begin(l, b->stream, "op/batchnorm", kernel);
-    pp__stored_prefix(stored, l);
+    if (stored)
+        pp__stored_prefix(stored, l);
+    else
+        pp__launch_define(l, "BATCHNORM_AFFINE", 1);
+    pp__launch_define(l, "BATCHNORM_FROZEN", frozen_statistics(&b->q));
     pp__launch_define(l, "STORED_RELU", relu);
     pp__launch_define(l, "BATCHNORM_SEPARATE_MASK", mask.memory != NULL);
     pp__launch_tensor(l, b->output_gradient, sizeof(float));
-    pp__stored_arguments(stored, l);
+    pp__stored_arguments(stored ? stored : &affine, l);
     pp__launch_tensor(l, mask, 1);
+}
+
+/* How what is made of the sums is kept. */
+static void define_parameters(pp__launch *l, const pp__op_binding *b) {
+    pp__launch_define(l, "BATCHNORM_ADD_PARAMETERS", b->parameter_gradients_add);
+    pp__launch_define(l, "BATCHNORM_TRAINS_GAMMA", !b->q.frozen[GAMMA]);
+    pp__launch_define(l, "BATCHNORM_TRAINS_BETA", !b->q.frozen[BETA]);
 }
 
 static pp_status record_totals(const pp__op_binding *b, const layout *at, pp__ref partial,
                                pp__ref totals) {
     pp__launch l;
     pp__launch_begin(&l, b->stream, "op/batchnorm", "batchnorm_backward_parameters");
-    pp__launch_define(&l, "BATCHNORM_ADD_PARAMETERS", b->parameter_gradients_add);
+    define_parameters(&l, b);
     pp__launch_tensor(&l, partial, sizeof(float));
     pp__launch_tensor(&l, b->parameter_gradients[0], sizeof(float));
     pp__launch_tensor(&l, b->parameter_gradients[1], sizeof(float));
@@ -265,7 +297,8 @@ static pp__ref partial_sums(const pp__op_binding *b) {
 
 static pp_status record_sums(const pp__op_binding *b, const layout *at, bool relu) {
     pp__ref partial = partial_sums(b);
-    partial.offset_bytes += 2 * (size_t)b->band * at->split_count * channel_bytes(&b->q);
+    if (!frozen_statistics(&b->q))
+        partial.offset_bytes += 2 * (size_t)b->band * at->split_count * channel_bytes(&b->q);
     pp__launch l;
     begin_backward(&l, b, relu, "batchnorm_backward_sums");
     pp__launch_tensor(&l, partial, sizeof(float));
@@ -285,15 +318,18 @@ pp_status pp__batchnorm_backward_totals(const pp__op_binding *b) {
 pp_status pp__batchnorm_backward(const pp__op_binding *b, bool relu) {
     layout at = lay_out(&b->q, PP__PASS_BACKWARD);
     pp__ref totals = b->workspace, partial = partial_sums(b);
-    bool combine = combines(&b->q) && b->q.input_gradient[0] && !b->divided;
-    if (!b->divided) PP_TRY(record_sums(b, &at, relu));
-    if (!combine && !b->divided) PP_TRY(record_totals(b, &at, partial, totals));
+    const bool frozen = frozen_statistics(&b->q),
+               sums = frozen ? !b->q.frozen[GAMMA] || !b->q.frozen[BETA] : !b->divided;
+    bool combine = combines(&b->q) && b->q.input_gradient[0] && sums && !frozen;
+    if (sums) PP_TRY(record_sums(b, &at, relu));
+    if (sums && !combine) PP_TRY(record_totals(b, &at, partial, totals));
     if (!b->q.input_gradient[0]) return PP_OK;
+    if (is_affine(&b->q)) PP_TRY(record_running_statistics(b, b->workspace));
     pp__launch l;
     begin_backward(&l, b, relu, "batchnorm_backward");
     pp__launch_define(&l, "BATCHNORM_COMBINE", combine);
     pp__launch_define(&l, "BATCHNORM_ADD", b->input_gradient_adds[0]);
-    pp__launch_define(&l, "BATCHNORM_ADD_PARAMETERS", b->parameter_gradients_add);
+    define_parameters(&l, b);
     pp__launch_tensor(&l, combine ? partial : totals, sizeof(float));
     pp__launch_tensor(&l, b->input_gradients[0], sizeof(float));
     pp__launch_tensor(&l, b->parameter_gradients[0], sizeof(float));

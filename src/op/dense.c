@@ -1,7 +1,7 @@
 /* dense: y = x W + b, the input flattened in h, w, c order, weights [in, out]. The kernels are
  * conv2d's: a 1x1 convolution over one image whose row of pixels is the batch.
  *
- * Saved for backward: the input, lossy allowed. */
+ * Saved for backward: the input, lossy allowed, unless the weights are frozen. */
 #include <inttypes.h>
 #include <math.h>
 
@@ -40,8 +40,11 @@ static pp_status infer(pp_engine *engine, const char *node, const void *params,
     return PP_OK;
 }
 
+/* The order of the parameters. */
+enum { WEIGHT, BIAS };
+
 static size_t save(const pp__op_query *q, pp__save saves[PP__OP_SAVES]) {
-    (void)q;
+    if (q->frozen[WEIGHT]) return 0;
     saves[0] = (pp__save){.source = PP__SAVE_INPUT, .view = PP__VIEW_VALUE};
     return 1;
 }
@@ -70,12 +73,14 @@ static pp__conv2d_job job_of(const pp__op_binding *b, pp__pass pass) {
 }
 
 static size_t workspace(const pp__op_query *q, pp__pass pass) {
+    if (pass == PP__PASS_BACKWARD_PARAMETERS && q->frozen[WEIGHT]) return 0;
     const pp__op_binding b = {.q = *q};
     const pp__conv2d_job job = job_of(&b, pass);
     return pp__conv2d_pass_bytes(&job, q->profile);
 }
 
 static pp_status self_test(const pp__op_binding *b, pp__pass pass) {
+    if (pass == PP__PASS_BACKWARD_PARAMETERS && b->q.frozen[WEIGHT]) return PP_OK;
     const pp__conv2d_job job = job_of(b, pass);
     return pp__conv2d_self_test(b->stream, &job);
 }
@@ -88,10 +93,10 @@ static pp_status forward(const pp__op_binding *b) {
 static pp_status backward_parameters(const pp__op_binding *b) {
     const pp_dense_params *p = b->q.params;
     const pp__conv2d_job job = job_of(b, PP__PASS_BACKWARD_PARAMETERS);
-    PP_TRY(pp__conv2d_pass(b->stream, &job));
-    if (!p->bias) return PP_OK;
+    if (!b->q.frozen[WEIGHT]) PP_TRY(pp__conv2d_pass(b->stream, &job));
+    if (!p->bias || b->q.frozen[BIAS]) return PP_OK;
     return pp__conv2d_backward_bias(b->stream, job.g.n * job.g.oh * job.g.ow, job.g.k, job.dy,
-                                    b->parameter_gradients[1], job.adds);
+                                    b->parameter_gradients[BIAS], job.adds);
 }
 
 static pp_status backward(const pp__op_binding *b) {

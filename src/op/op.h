@@ -41,6 +41,7 @@ typedef struct pp__op_shapes {
 
 /* What backward needs of the forward pass. */
 typedef enum pp__save_source {
+    PP__SAVE_NOTHING,
     PP__SAVE_INPUT,
     PP__SAVE_OUTPUT,
     PP__SAVE_AUXILIARY
@@ -68,6 +69,7 @@ typedef struct pp__op_query {
     pp__shape output;
     bool training;
     bool input_gradient[PP__OP_INPUTS]; /* false: nobody wants it (the network's input) */
+    bool frozen[PP__OP_PARAMETERS];     /* the parameter, or running statistic, stays as it is */
     uint32_t input_moments; /* splits of the partial moments that come with input 0; 0: none */
     uint32_t bands;         /* the batch is so many times these images; 0 stands for 1 */
     /* Coding, subject and shape of each save; refs only when bound. */
@@ -115,7 +117,8 @@ typedef enum pp__op_trait {
     PP__OP_GRADIENT_SHARED = 8,
     PP__OP_LOSS = 16,
     /* Its x-hat is the root of its output: parameters 0 and 1 are gamma and beta, the AUXILIARY
-     * save is the statistics; where the codec stores itself, input 0 is kept in x-hat's place. */
+     * save is the statistics; where the codec stores itself, input 0 is kept in x-hat's place.
+     * Parameters 2 and 3 are the running statistics; frozen, they take the batch's place. */
     PP__OP_NORMALISES = 32,
     PP__OP_RELU_OUTPUT = 64, /* the output went through a ReLU */
     PP__OP_POOL_INPUT = 128, /* a framework keeps this operator's input for backward (max-pool) */
@@ -138,7 +141,8 @@ typedef struct pp__op {
      * node. */
     pp_status (*infer)(pp_engine *engine, const char *node, const void *params,
                        const pp__shape *inputs, pp__op_shapes *shapes_out);
-    /* Fills `saves` (zeroed) and returns how many there are. NULL: backward needs nothing. */
+    /* Fills `saves` (zeroed) and returns how many there are; one that is left zeroed is not needed.
+     * NULL: backward needs nothing. */
     size_t (*save)(const pp__op_query *q, pp__save saves[PP__OP_SAVES]);
     /* Bytes of scratch for one pass. NULL: none. */
     size_t (*workspace)(const pp__op_query *q, pp__pass pass);

@@ -284,6 +284,10 @@ pp_status pp__plan_backward(pp_plan *plan) {
     if (plan->loss_node == PP__NONE)
         return pp__fail(plan->engine, PP_ERROR_INVALID_ARGUMENT,
                         "plan: the graph has no loss; add one, or plan for inference");
+    if (plan->rule_count && !plan->nodes[plan->loss_node].wants_gradient)
+        return pp__fail(plan->engine, PP_ERROR_INVALID_ARGUMENT,
+                        "plan: the rules freeze all %zu parameters; one at least is to be trained",
+                        plan->parameter_count);
     backward_pass b = {
         .plan = plan, .waiting_last = PP__NONE, .most_waiting_bytes = most_waiting_bytes(plan)};
     pp_status status = PP_OK;

@@ -380,15 +380,14 @@ static pp_status add_moments(expansion *e, const pp__plan_step *from) {
 /* The node that normalises this one's output; moments are made for it alone. */
 static uint32_t normaliser_of(const pp_plan *plan, uint32_t node) {
     for (uint32_t i = node + 1; i < plan->node_count; i++)
-        if (plan->nodes[i].op->traits & PP__OP_NORMALISES && plan->nodes[i].inputs[0] == node)
-            return i;
+        if (pp__plan_normalises(&plan->nodes[i]) && plan->nodes[i].inputs[0] == node) return i;
     return PP__NONE;
 }
 
 /* Others would find moments that are not there yet. */
 static bool is_only_normaliser(const pp_plan *plan, uint32_t node) {
     for (uint32_t i = 0; i < plan->node_count; i++)
-        if (i != node && plan->nodes[i].op->traits & PP__OP_NORMALISES &&
+        if (i != node && pp__plan_normalises(&plan->nodes[i]) &&
             plan->nodes[i].inputs[0] == plan->nodes[node].inputs[0])
             return false;
     return true;
@@ -418,7 +417,7 @@ static pp_status add_forward(expansion *e, const pp__plan_step *from) {
     pp_plan *plan = e->plan;
     const pp__plan_node *node = &plan->nodes[from->node];
     template *t;
-    bool divides = node->op->traits & PP__OP_NORMALISES && !plan->inference;
+    bool divides = pp__plan_normalises(node) && !plan->inference;
     if (divides) {
         const pp__plan_node *source = &plan->nodes[node->inputs[0]];
         if (source->moments == PP__NONE &&
@@ -478,7 +477,7 @@ static pp_status add_backward(expansion *e, const pp__plan_step *from) {
     const pp__plan_node *node = &e->plan->nodes[from->node];
     template *t;
     if (pp__plan_runs_alone(e->plan, from->node)) return add_backward_alone(e, from);
-    if (!(node->op->traits & PP__OP_NORMALISES)) {
+    if (!pp__plan_normalises(node)) {
         PP_TRY(add_template(e, from, from->kind, NULL, &t));
         return fit_workspace(
             e, &t->step,

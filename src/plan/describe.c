@@ -126,7 +126,7 @@ void pp_plan_describe_step(const pp_plan *plan, size_t step, pp_plan_step_info *
 
 /* Whether a float32 framework keeps the node's inputs for the node's own backward. */
 static bool keeps_input(const pp__plan_node *node) {
-    if (node->op->traits & (PP__OP_NORMALISES | PP__OP_POOL_INPUT)) return true;
+    if (pp__plan_normalises(node) || node->op->traits & PP__OP_POOL_INPUT) return true;
     for (size_t s = 0; s < node->save_count; s++)
         if (node->saves[s].source == PP__SAVE_INPUT && !node->saves[s].exact) return true;
     return false;
@@ -134,11 +134,12 @@ static bool keeps_input(const pp__plan_node *node) {
 
 /* Whether an earlier layer keeps the output of `source` already. */
 static bool is_kept_before(const pp_plan *plan, uint32_t source, uint32_t number) {
-    if (plan->nodes[source].op->traits & PP__OP_RELU_OUTPUT) return true;
+    if (plan->nodes[source].wants_gradient && plan->nodes[source].op->traits & PP__OP_RELU_OUTPUT)
+        return true;
     for (uint32_t i = source + 1; i < number; i++) {
         const pp__plan_node *node = &plan->nodes[i];
         for (size_t k = 0; k < node->op->input_count; k++)
-            if (node->inputs[k] == source && keeps_input(node)) return true;
+            if (node->inputs[k] == source && node->wants_gradient && keeps_input(node)) return true;
     }
     return false;
 }
@@ -205,7 +206,7 @@ void pp_plan_read_layer(const pp_plan *plan, size_t index, pp_plan_layer *layer_
     *(normalises ? &layer_out->beta : &layer_out->bias) = terms[1];
     for (size_t k = 0; k < node->op->input_count; k++)
         if (plan->nodes[node->inputs[k]].wants_gradient)
-            layer_out->input = normalises ? read : PP_TERM_EXACT;
+            layer_out->input = pp__plan_normalises(node) ? read : PP_TERM_EXACT;
 }
 
 size_t pp_plan_layer_count(const pp_plan *plan) {

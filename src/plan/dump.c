@@ -137,6 +137,7 @@ void pp_plan_read_parameter(const pp_plan *plan, size_t index, pp_parameter_info
         .trainable = parameter->spec.trainable,
         .decayed =
             parameter->spec.trainable && (parameter->spec.decayed || plan->optimizer.decay_all),
+        .rate = parameter->rate,
     };
     for (uint32_t i = 0; i < info_out->axis_count; i++)
         info_out->extents[i] = extents[4 - info_out->axis_count + i];

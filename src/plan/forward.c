@@ -76,6 +76,7 @@ static pp_status place_operator_saves(pp_plan *plan, uint32_t number) {
     for (size_t s = 0; s < node->save_count; s++) {
         const pp__save *save = &node->saves[s];
         if (node->saved[s] == PP__NONE) {
+            if (!save->bytes) continue;
             PP_TRY(pp__plan_add_buffer(plan, node->name, "statistics", PP_MEMORY_SAVED, save->bytes,
                                        save->bytes, &node->auxiliary[s]));
             continue;
@@ -98,7 +99,7 @@ static pp_status place_operator_saves(pp_plan *plan, uint32_t number) {
 static void want_moments(pp_plan *plan) {
     for (uint32_t i = 0; i < plan->node_count; i++) {
         plan->nodes[i].moments = PP__NONE;
-        if (plan->inference || !(plan->nodes[i].op->traits & PP__OP_NORMALISES)) continue;
+        if (plan->inference || !pp__plan_normalises(&plan->nodes[i])) continue;
         uint32_t source = plan->nodes[i].inputs[0];
         const pp__op *op = plan->nodes[source].op;
         if (!op->moments) continue;

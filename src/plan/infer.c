@@ -33,6 +33,9 @@ static pp_status infer_node(pp_plan *plan, pp__plan_node *node, pp__op_shapes *s
         inputs[i] = plan->nodes[node->inputs[i]].shape;
     memset(shapes, 0, sizeof *shapes);
     PP_TRY(node->op->infer(plan->engine, node->name, node->params, inputs, shapes));
+    PP_TRY(pp__plan_apply_rules(plan, node, shapes));
+    for (size_t p = 0; p < shapes->parameter_count; p++)
+        if (node->frozen[p]) shapes->parameters[p].trainable = false;
     size_t elems;
     if (!pp__shape_elems(shapes->output, &elems) || elems > UINT32_MAX) {
         char text[PP__SHAPE_TEXT];
@@ -59,22 +62,24 @@ pp_status pp__plan_infer(pp_plan *plan) {
             plan->nodes[node->inputs[j]].consumer_count++;
             node->wants_gradient |= plan->nodes[node->inputs[j]].wants_gradient;
         }
+        pp__plan_freeze_statistics(plan, node);
         if (node->op->traits & PP__OP_LOSS) plan->loss_node = (uint32_t)i;
     }
     return PP_OK;
 }
 
 /* A framework keeps, in float32 and once each: inputs of layers with weights, inputs of batch-norm,
- * outputs of ReLUs, inputs of max-pools, and 64-bit pool indices. Asked of the plan before
- * fusing. */
+ * outputs of ReLUs, inputs of max-pools, and 64-bit pool indices, of what takes part in backward.
+ * Asked of the plan before fusing. */
 size_t pp__plan_framework_bytes(const pp_plan *plan) {
     size_t bytes = 0;
     for (size_t i = 0; i < plan->node_count; i++) {
-        bool kept = plan->nodes[i].op->traits & PP__OP_RELU_OUTPUT;
+        const pp__plan_node *node = &plan->nodes[i];
+        bool kept = node->wants_gradient && node->op->traits & PP__OP_RELU_OUTPUT;
         for (size_t j = i + 1; j < plan->node_count && !kept; j++) {
             const pp__plan_node *reader = &plan->nodes[j];
             for (size_t k = 0; k < reader->op->input_count; k++) {
-                if (reader->inputs[k] != i) continue;
+                if (reader->inputs[k] != i || !reader->wants_gradient) continue;
                 pp__op_query q;
                 pp__stored stored[PP__OP_SAVES];
                 pp__plan_query(plan, (uint32_t)j, plan->profile, &q, stored);
@@ -82,12 +87,12 @@ size_t pp__plan_framework_bytes(const pp_plan *plan) {
                 size_t count = reader->op->save ? reader->op->save(&q, saves) : 0;
                 for (size_t s = 0; s < count; s++)
                     kept |= saves[s].source == PP__SAVE_INPUT && !saves[s].exact;
-                kept |= (reader->op->traits & (PP__OP_NORMALISES | PP__OP_POOL_INPUT)) != 0;
+                kept |= pp__plan_normalises(reader) || reader->op->traits & PP__OP_POOL_INPUT;
             }
         }
-        if (kept) bytes += pp__shape_bytes(plan->nodes[i].shape);
-        if (plan->nodes[i].op->traits & PP__OP_POOL_INPUT)
-            bytes += pp__shape_bytes(plan->nodes[i].shape) / sizeof(float) * sizeof(uint64_t);
+        if (kept) bytes += pp__shape_bytes(node->shape);
+        if (node->wants_gradient && node->op->traits & PP__OP_POOL_INPUT)
+            bytes += pp__shape_bytes(node->shape) / sizeof(float) * sizeof(uint64_t);
     }
     return bytes;
 }
@@ -99,6 +104,7 @@ static pp_status add_parameter(pp_plan *plan, uint32_t number, const pp__paramet
     pp__plan_parameter *parameter = &plan->parameters[plan->parameter_count];
     *parameter = (pp__plan_parameter){.node = number,
                                       .spec = *spec,
+                                      .rate = node->rates[node->parameter_count],
                                       .value = PP__NONE,
                                       .gradient = PP__NONE,
                                       .moments = {PP__NONE, PP__NONE}};
@@ -121,9 +127,10 @@ pp_status pp__plan_parameters(pp_plan *plan) {
         pp__plan_node *node = &plan->nodes[i];
         pp__op_shapes shapes;
         PP_TRY(infer_node(plan, node, &shapes));
+        pp__plan_freeze_statistics(plan, node);
         node->first_parameter = (uint32_t)plan->parameter_count;
         for (size_t p = 0; p < shapes.parameter_count; p++)
             PP_TRY(add_parameter(plan, (uint32_t)i, &shapes.parameters[p]));
     }
-    return PP_OK;
+    return pp__plan_check_rules(plan);
 }

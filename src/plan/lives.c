@@ -29,7 +29,7 @@ static void visit_forward(const walk *w, const pp__plan_step *step) {
     if (node->op->traits & PP__OP_SOURCE) reads(w, w->plan->input);
     for (size_t j = 0; j < node->op->input_count; j++)
         reads(w, w->plan->nodes[node->inputs[j]].value);
-    if (node->op->traits & PP__OP_NORMALISES && !step->divided)
+    if (pp__plan_normalises(node) && !step->divided)
         reads(w, w->plan->nodes[node->inputs[0]].moments);
     visit_statistics(w, node, step->divided ? reads : writes);
     for (size_t s = 0; s < node->save_count; s++) {

@@ -90,13 +90,13 @@ void pp__plan_query_band(const pp_plan *plan, uint32_t number, uint32_t image_co
                         .training = !plan->inference,
                         .bands = plan->batch / image_count};
     q->output.n = image_count;
-    if (node->op->traits & PP__OP_NORMALISES)
-        q->input_moments = plan->nodes[node->inputs[0]].moment_splits;
+    if (pp__plan_normalises(node)) q->input_moments = plan->nodes[node->inputs[0]].moment_splits;
     for (size_t j = 0; j < node->op->input_count; j++) {
         q->inputs[j] = plan->nodes[node->inputs[j]].shape;
         q->inputs[j].n = image_count;
         q->input_gradient[j] = plan->nodes[node->inputs[j]].wants_gradient;
     }
+    memcpy(q->frozen, node->frozen, sizeof q->frozen);
     for (size_t s = 0; s < PP__OP_SAVES; s++) {
         memset(&stored[s], 0, sizeof stored[s]);
         q->stored[s] = NULL;
@@ -255,6 +255,8 @@ pp_status pp__plan_make(const pp_graph *graph, const pp_profile *profile,
     plan->engine = graph->engine;
     plan->profile = profile;
     plan->optimizer = with_defaults(options->optimizer);
+    plan->rules = options->rules;
+    plan->rule_count = options->rule_count;
     plan->batch = options->batch;
     plan->accumulate = options->accumulate ? options->accumulate : 1;
     plan->inference = options->inference;
@@ -263,6 +265,7 @@ pp_status pp__plan_make(const pp_graph *graph, const pp_profile *profile,
     if (status == PP_OK) status = pp__plan_measure(plan);
     if (status == PP_OK && places) status = pp__plan_place(plan, profile, 0, 1);
     plan->profile = NULL;
+    plan->rules = NULL;
     if (status != PP_OK) {
         pp_plan_destroy(plan);
         return status;

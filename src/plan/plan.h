@@ -1,6 +1,7 @@
 /* A plan in memory, and the passes that make it. Compiles without OpenCL.
  *
  *     infer     copies the graph's nodes, fills in shapes and parameters
+ *     rules     what is trained, and at which rate
  *     fuse      rewrites: batch-norm + ReLU, add + ReLU
  *     saved     what backward reads, and each stored value's codec (policy.c reads policies)
  *     forward   the forward steps, and a buffer for every value
@@ -28,7 +29,7 @@
 #define PP__NONE UINT32_MAX
 
 /* Words of 32 bits in a row of the update's table. */
-enum { PP__UPDATE_ROW_WORDS = 9 };
+enum { PP__UPDATE_ROW_WORDS = 10 };
 
 typedef struct pp__plan_buffer {
     char *name;
@@ -56,6 +57,7 @@ typedef struct pp__plan_parameter {
     uint32_t node;
     pp__parameter_spec spec;
     size_t elems;
+    float rate;               /* of the learning rate */
     uint32_t value, gradient; /* buffers; gradient of trainable ones */
     uint32_t moments[2];      /* buffers of optimizer state */
 } pp__plan_parameter;
@@ -91,6 +93,8 @@ typedef struct pp__plan_node {
     uint32_t inputs[PP__OP_INPUTS];
     pp__shape shape;
     uint32_t first_parameter, parameter_count;
+    bool frozen[PP__OP_PARAMETERS]; /* by rules (rules.c); their specs are not trainable */
+    float rates[PP__OP_PARAMETERS];
     uint32_t consumer_count;
     bool wants_gradient; /* a trainable parameter lies at or above it */
     pp__save saves[PP__OP_SAVES];
@@ -145,7 +149,9 @@ typedef struct pp__plan_run {
 
 struct pp_plan {
     pp_engine *engine;
-    const pp_profile *profile; /* borrowed while the plan is made; NULL afterwards */
+    const pp_profile *profile;      /* borrowed while the plan is made; NULL afterwards */
+    const pp_parameter_rule *rules; /* likewise */
+    size_t rule_count;
     pp_optimizer optimizer;
     char *codec; /* the policy's */
     uint32_t batch, accumulate;
@@ -200,6 +206,9 @@ pp_status pp__policy_read(pp_engine *engine, const char *text, pp__policy *polic
 /* For a network whose input arrives in bytes. */
 pp_status pp__policy_keep_bytes(pp_engine *engine, pp__policy *policy);
 
+/* Whether a text matches the first `length` characters of a pattern with * and ?. */
+bool pp__plan_matches(const char *pattern, size_t length, const char *text);
+
 /* Whether an override's pattern, "layer1.*", "@kind" or "layer1.*@kind", means this value. */
 bool pp__policy_matches(const char *pattern, const char *node, pp__saved_kind kind);
 
@@ -217,6 +226,14 @@ pp_status pp__plan_make(const pp_graph *graph, const pp_profile *profile,
 /* The passes. */
 pp_status pp__plan_copy_graph(pp_plan *plan, const pp_graph *graph);
 pp_status pp__plan_infer(pp_plan *plan);
+/* Refuses rules that match nothing or make no sense. */
+pp_status pp__plan_check_rules(const pp_plan *plan);
+/* Settles which of a node's parameters are frozen and at which rate the others learn. */
+pp_status pp__plan_apply_rules(pp_plan *plan, pp__plan_node *node, const pp__op_shapes *shapes);
+/* ... and that a batch-norm with nothing to train at or in front of it takes running statistics. */
+void pp__plan_freeze_statistics(const pp_plan *plan, pp__plan_node *node);
+/* Makes statistics of the batch: a normalising operator whose running ones are not frozen. */
+bool pp__plan_normalises(const pp__plan_node *node);
 /* Of an inferred plan before fusing: METHODS B.4. */
 size_t pp__plan_framework_bytes(const pp_plan *plan);
 pp_status pp__plan_fuse(pp_plan *plan);

@@ -86,7 +86,7 @@ pp_status pp__policy_keep_bytes(pp_engine *engine, pp__policy *policy) {
 
 /* Matches with * (any run) and ? (any one character). On a mismatch only the last * takes one
  * character more, so the time is at most the product of the lengths. */
-static bool matches(const char *pattern, size_t length, const char *text) {
+bool pp__plan_matches(const char *pattern, size_t length, const char *text) {
     const char *end = pattern + length, *star = NULL, *retry = NULL;
     while (*text) {
         if (pattern < end && *pattern == '*') {
@@ -108,9 +108,9 @@ static bool matches(const char *pattern, size_t length, const char *text) {
 
 bool pp__policy_matches(const char *pattern, const char *node, pp__saved_kind kind) {
     const char *at = strchr(pattern, '@');
-    if (!at) return matches(pattern, strlen(pattern), node);
+    if (!at) return pp__plan_matches(pattern, strlen(pattern), node);
     if (strcmp(at + 1, kind_names[kind]) != 0) return false;
-    return at == pattern || matches(pattern, (size_t)(at - pattern), node);
+    return at == pattern || pp__plan_matches(pattern, (size_t)(at - pattern), node);
 }
 
 /* A codec that can serve the kind at all, whatever the node. */

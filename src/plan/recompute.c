@@ -95,7 +95,7 @@ static pp_status compute_again(pp_plan *plan, size_t original) {
     const uint32_t number = plan->steps[original].node;
     pp__plan_step *step;
     PP_TRY(add_copy(plan, original, "recompute", &step));
-    step->divided = (plan->nodes[number].op->traits & PP__OP_NORMALISES) != 0;
+    step->divided = pp__plan_normalises(&plan->nodes[number]);
     step->repeated = true;
     return pp__plan_add_workspace(plan, number, PP__PASS_FORWARD, step);
 }

@@ -94,7 +94,10 @@ static void open_run(run *r, const pp_optimizer *optimizer, size_t octets, size_
     r->block = 8 * octets;
     r->row_count = row_count;
     for (size_t i = 0; i < row_count; i++)
-        r->rows[i] = (pp__update){.elems = elems[i], .coded = coded[i], .decayed = i % 2 == 0};
+        r->rows[i] = (pp__update){.elems = elems[i],
+                                  .coded = coded[i],
+                                  .rate = i % 3 ? 1.0f : 0.3f,
+                                  .decayed = i % 2 == 0};
     place(r, take_value, false);
     place(r, take_gradient, false);
     place(r, take_first, true);
@@ -179,9 +182,11 @@ static void update_floats(const ref_coded *o, bool second, size_t count, paramet
 }
 
 static void update_reference(run *r, ref_coded rule) {
+    const float rate = rule.rate;
     for (size_t i = 0; i < r->row_count; i++) {
         parameter *p = &r->parameters[i];
         const size_t count = r->rows[i].elems;
+        rule.rate = rate * r->rows[i].rate;
         rule.decay = r->rows[i].decayed ? r->optimizer.weight_decay : 0;
         rule.key = 0x40000000u | (uint32_t)i;
         if (!r->rows[i].coded)

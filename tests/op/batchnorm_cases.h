@@ -31,6 +31,7 @@ typedef struct batchnorm_case {
     const char *coding;
     bool adds;
     const char *profile; /* NULL: the device's */
+    bool frozen[4];      /* gamma, beta, both running statistics */
 } batchnorm_case;
 
 /* The values on the host; all [pixels, channels] or [channels]. */
@@ -47,6 +48,9 @@ static void draw(op_harness *h, values *v) {
     v->gamma = op_harness_room(h, channels), v->beta = op_harness_room(h, channels);
     v->running_mean = op_harness_random(h, h->b.parameters[2], channels);
     v->running_variance = op_harness_random(h, h->b.parameters[3], channels);
+    for (size_t c = 0; c < channels; c++)
+        v->running_variance[c] = (double)(float)(fabs(v->running_variance[c]) + 0.1);
+    op_harness_write(h, h->b.parameters[3], v->running_variance, channels);
     v->x = op_harness_random(h, h->b.inputs[0], v->count);
     for (size_t c = 0; c < channels; c++) {
         double mean = (double)test_random_uniform(-3, 3),
@@ -68,14 +72,21 @@ static void refer(op_harness *h, values *v) {
     v->mean = op_harness_room(h, v->channels),
     v->inverse_deviation = op_harness_room(h, v->channels);
     v->xhat = op_harness_room(h, v->count), v->y = op_harness_room(h, v->count);
-    ref_batchnorm_statistics(v->pixels, v->channels, v->x, epsilon, v->mean, v->inverse_deviation,
-                             momentum, v->running_mean, v->running_variance);
+    if (h->c.frozen[2])
+        for (size_t c = 0; c < v->channels; c++) {
+            v->mean[c] = v->running_mean[c];
+            v->inverse_deviation[c] = 1 / sqrt(v->running_variance[c] + epsilon);
+        }
+    else
+        ref_batchnorm_statistics(v->pixels, v->channels, v->x, epsilon, v->mean,
+                                 v->inverse_deviation, momentum, v->running_mean,
+                                 v->running_variance);
     ref_batchnorm_normalise(v->pixels, v->channels, v->x, v->mean, v->inverse_deviation, v->xhat);
     for (size_t c = 0; c < v->channels; c++)
         if (c % 4)
             v->beta[c] = (double)(float)(-v->gamma[c] * v->xhat[c % v->pixels * v->channels + c]);
     op_harness_write(h, h->b.parameters[1], v->beta, v->channels);
-    if (h->stored[0].relu)
+    if (h->c.op == &pp__op_batchnorm_relu)
         ref_batchnorm_relu_forward(v->pixels, v->channels, v->xhat, v->gamma, v->beta, v->y, NULL);
     else
         ref_batchnorm_affine(v->pixels, v->channels, v->xhat, v->gamma, v->beta, v->y);
@@ -178,7 +189,7 @@ static void check_code(op_harness *h, values *v) {
     v->mask = op_harness_bytes(h, v->count);
     for (size_t i = 0; i < v->count; i++) v->mask[i] = y[i] > 0;
     v->seen = v->xhat;
-    if (stored->coding.codec->stores_itself) return;
+    if (!h->b.q.stored[PP__BATCHNORM_XHAT] || stored->coding.codec->stores_itself) return;
     size_t bytes = pp__coding_bytes(&stored->coding, stored->shape);
     uint8_t *code = op_harness_bytes(h, bytes);
     float *xhat = op_harness_bytes(h, v->count * sizeof *xhat);
@@ -199,7 +210,9 @@ static void check_backward(op_harness *h, values *v, const batchnorm_case *c) {
     if (c->adds) {
         before = op_harness_random(h, h->b.input_gradients[0], v->count);
         for (size_t i = 0; i < 2; i++)
-            parameters_before[i] = op_harness_random(h, h->b.parameter_gradients[i], v->channels);
+            if (!c->frozen[i])
+                parameters_before[i] =
+                    op_harness_random(h, h->b.parameter_gradients[i], v->channels);
     }
     op_harness_backward(h);
     double *dx = op_harness_room(h, v->count), *dgamma = op_harness_room(h, v->channels),
@@ -210,15 +223,22 @@ static void check_backward(op_harness *h, values *v, const batchnorm_case *c) {
     else
         ref_batchnorm_backward(v->pixels, v->channels, dy, v->seen, v->gamma, v->inverse_deviation,
                                dx, dgamma, dbeta);
+    for (size_t i = 0; c->frozen[2] && i < v->count; i++) {
+        const size_t channel = i % v->channels;
+        dx[i] =
+            c->relu && !v->mask[i] ? 0 : v->gamma[channel] * v->inverse_deviation[channel] * dy[i];
+    }
     op_harness_add(dx, before, v->count);
     op_harness_add(dgamma, parameters_before[0], v->channels);
     op_harness_add(dbeta, parameters_before[1], v->channels);
     op_harness_expect(h, "dx", h->b.input_gradients[0], dx, v->count, gradient_tolerance,
                       gradient_tolerance);
-    op_harness_expect(h, "dgamma", h->b.parameter_gradients[0], dgamma, v->channels,
-                      gradient_tolerance, gradient_tolerance);
-    op_harness_expect(h, "dbeta", h->b.parameter_gradients[1], dbeta, v->channels,
-                      gradient_tolerance, gradient_tolerance);
+    if (!c->frozen[0])
+        op_harness_expect(h, "dgamma", h->b.parameter_gradients[0], dgamma, v->channels,
+                          gradient_tolerance, gradient_tolerance);
+    if (!c->frozen[1])
+        op_harness_expect(h, "dbeta", h->b.parameter_gradients[1], dbeta, v->channels,
+                          gradient_tolerance, gradient_tolerance);
 }
 
 static void open_case(op_harness *h, values *v, const batchnorm_case *c, bool inference) {
@@ -229,6 +249,7 @@ static void open_case(op_harness *h, values *v, const batchnorm_case *c, bool in
                   .codings = {c->coding},
                   .profile = c->profile,
                   .inference = inference,
+                  .frozen = {c->frozen[0], c->frozen[1], c->frozen[2], c->frozen[3]},
                   .in_place = !inference && strcmp(c->coding, "raw") != 0,
                   .gradient_in_place = !c->adds,
                   .adds = c->adds,
@@ -266,7 +287,24 @@ START_TEST(agrees_with_reference) {
         "norm:3,lloyd", "norm:6", "norm:8", "norm:4,lloyd", "btc:2",  "btc:4",  "btc:8"};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (size_t k = 0; k < sizeof codings / sizeof *codings; k++)
-            check(&(batchnorm_case){shapes[i], with_relu, codings[k], (i + k) % 2, NULL});
+            check(&(batchnorm_case){shapes[i], with_relu, codings[k], (i + k) % 2, NULL, {false}});
+}
+END_TEST
+
+/* Frozen parameters have no gradients, frozen statistics stand for the batch's; with gamma frozen too,
+ * nothing but the mask is there to read. */
+START_TEST(frozen_agrees_with_reference) {
+    static const char *const codings[] = {"raw", "half", "norm:4", "btc:4"};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (unsigned bits = 1; bits < 8; bits++) {
+            const bool statistics = bits & 4;
+            check(&(batchnorm_case){.shape = shapes[i],
+                                    .relu = with_relu,
+                                    .coding = codings[(i + bits) % 4],
+                                    .adds = (i + bits / 2) % 2,
+                                    .profile = bits % 3 ? NULL : "pocl-cpu",
+                                    .frozen = {bits & 1, bits & 2, statistics, statistics}});
+        }
 }
 END_TEST
 
@@ -275,9 +313,9 @@ END_TEST
 START_TEST(profiles_agree_with_reference) {
     static const char *const profiles[] = {"default", "pocl-cpu"};
     for (size_t k = 0; k < sizeof profiles / sizeof *profiles; k++) {
-        check(&(batchnorm_case){shapes[2], with_relu, "raw", false, profiles[k]});
-        check(&(batchnorm_case){shapes[3], with_relu, "norm:4", true, profiles[k]});
-        check(&(batchnorm_case){shapes[3], with_relu, "btc:4", true, profiles[k]});
+        check(&(batchnorm_case){shapes[2], with_relu, "raw", false, profiles[k], {false}});
+        check(&(batchnorm_case){shapes[3], with_relu, "norm:4", true, profiles[k], {false}});
+        check(&(batchnorm_case){shapes[3], with_relu, "btc:4", true, profiles[k], {false}});
     }
 }
 END_TEST
@@ -292,7 +330,9 @@ START_TEST(extreme_statistics) {
     for (size_t e = 0; e < sizeof extremes / sizeof *extremes; e++) {
         op_harness h;
         values v;
-        open_case(&h, &v, &(batchnorm_case){{8, 16, 16, 16}, with_relu, "raw", false, NULL}, false);
+        open_case(&h, &v,
+                  &(batchnorm_case){{8, 16, 16, 16}, with_relu, "raw", false, NULL, {false}},
+                  false);
         for (size_t i = 0; i < v.count; i++)
             v.x[i] = i < v.channels
                          ? extremes[e].first
@@ -315,7 +355,7 @@ END_TEST
 START_TEST(inference_uses_running_statistics) {
     op_harness h;
     values v;
-    open_case(&h, &v, &(batchnorm_case){shapes[2], with_relu, "raw", false, NULL}, true);
+    open_case(&h, &v, &(batchnorm_case){shapes[2], with_relu, "raw", false, NULL, {false}}, true);
     op_harness_write(&h, h.b.parameters[1], v.beta, v.channels);
     for (size_t c = 0; c < v.channels; c++)
         v.running_variance[c] = fabs(v.running_variance[c]) + 0.1;
@@ -335,7 +375,8 @@ END_TEST
 START_TEST(nan_passes_forward) {
     op_harness h;
     values v;
-    open_case(&h, &v, &(batchnorm_case){shapes[2], with_relu, "norm:4", false, NULL}, false);
+    open_case(&h, &v, &(batchnorm_case){shapes[2], with_relu, "norm:4", false, NULL, {false}},
+              false);
     op_harness_write(&h, h.b.parameters[1], v.beta, v.channels);
     v.x[0] = (double)NAN;
     op_harness_write(&h, h.b.inputs[0], v.x, v.count);
@@ -352,6 +393,7 @@ static int run_batchnorm(const char *name, bool relu) {
     Suite *suite = suite_create(name);
     TCase *test = tcase_create("device");
     tcase_add_test(test, agrees_with_reference);
+    tcase_add_test(test, frozen_agrees_with_reference);
     tcase_add_test(test, profiles_agree_with_reference);
     tcase_add_test(test, extreme_statistics);
     tcase_add_test(test, inference_uses_running_statistics);

@@ -62,6 +62,7 @@ static void describe_saves(op_harness *h) {
     for (size_t s = 0; s < h->save_count; s++) {
         const pp__save *save = &h->saves[s];
         pp__stored *stored = &h->stored[s];
+        if (save->source == PP__SAVE_NOTHING) continue;
         if (save->source == PP__SAVE_AUXILIARY && save->view != PP__VIEW_INDEX) continue;
         choose_coding(h, s);
         stored->shape = save->source == PP__SAVE_INPUT ? b->q.inputs[0] : b->q.output;
@@ -85,7 +86,9 @@ static void place_saves(op_harness *h) {
     pp__op_binding *b = &h->b;
     for (size_t s = 0; s < h->save_count; s++) {
         pp__stored *stored = &h->stored[s];
-        if (!b->q.stored[s])
+        if (h->saves[s].source == PP__SAVE_NOTHING)
+            continue;
+        else if (!b->q.stored[s])
             b->auxiliary[s] = op_harness_tensor(h, h->saves[s].bytes);
         else if (has_own_code(h, s))
             stored->code = b->auxiliary[s] =
@@ -100,7 +103,8 @@ static void place_saves(op_harness *h) {
         h->stored[s].gamma = b->parameters[0];
         h->stored[s].beta = b->parameters[1];
         for (size_t t = 0; t < h->save_count; t++)
-            if (!b->q.stored[t]) h->stored[s].statistics = b->auxiliary[t];
+            if (b->auxiliary[t].memory && !b->q.stored[t])
+                h->stored[s].statistics = b->auxiliary[t];
     }
 }
 
@@ -120,7 +124,7 @@ static void place_tensors(op_harness *h) {
     for (size_t i = 0; i < h->shapes.parameter_count; i++) {
         size_t bytes = pp__shape_bytes(h->shapes.parameters[i].shape);
         b->parameters[i] = op_harness_tensor(h, bytes);
-        if (h->shapes.parameters[i].trainable)
+        if (h->shapes.parameters[i].trainable && !h->c.frozen[i])
             b->parameter_gradients[i] = op_harness_tensor(h, bytes);
     }
     size_t workspace_bytes = 0;
@@ -165,6 +169,7 @@ void op_harness_create(op_harness *h, const op_case *c) {
     q->input_count = c->op->input_count;
     q->output = h->shapes.output;
     q->training = !c->inference;
+    memcpy(q->frozen, c->frozen, sizeof q->frozen);
     for (size_t i = 0; i < q->input_count; i++) {
         q->inputs[i] = c->inputs[i];
         q->input_gradient[i] = true;

@@ -29,10 +29,11 @@ typedef struct op_case {
     const char *codings[PP__OP_SAVES]; /* NULL: raw, signmask for a mask, argmax for an index */
     const char *profile;               /* NULL: the device's */
     bool inference;
-    bool in_place;          /* the output overwrites input 0 */
-    bool gradient_in_place; /* input gradient 0 overwrites the output gradient */
-    bool adds;              /* input gradients are added to */
-    bool parameters_add;    /* parameter gradients are added to */
+    bool frozen[PP__OP_PARAMETERS]; /* ... have no gradient tensor */
+    bool in_place;                  /* the output overwrites input 0 */
+    bool gradient_in_place;         /* input gradient 0 overwrites the output gradient */
+    bool adds;                      /* input gradients are added to */
+    bool parameters_add;            /* parameter gradients are added to */
 } op_case;
 
 enum { OP_HARNESS_MEMORIES = 32, OP_HARNESS_ROOMS = 128 };
