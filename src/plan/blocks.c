@@ -1,6 +1,7 @@
 /* The runs of nodes that are worth working on in bands: between two cuts of the network, where all
  * that crosses is one value. A residual block is one; nodes in a chain go together as long as they
- * hold at most one normalising operator, so that one pass more is enough. */
+ * hold at most one normalising operator, so that one pass more is enough. A front in which nothing is
+ * trained is one block, however long: each image goes through it by itself. */
 #include "plan/blocks.h"
 
 /* The last node that reads each node's output, or the node itself. */
@@ -38,6 +39,16 @@ static void add_block(gathering *g, uint32_t first, uint32_t last) {
     g->blocks[g->count++] = (pp__block){first, find_tail(g->plan, first, last), last};
 }
 
+/* Nodes in front of the first that takes part in backward, if any of them has parameters. */
+static uint32_t front_of(const pp_plan *plan) {
+    bool any = false;
+    for (uint32_t i = 0; i < plan->node_count; i++) {
+        if (plan->nodes[i].wants_gradient) return any ? i : 0;
+        any |= plan->nodes[i].parameter_count != 0;
+    }
+    return 0;
+}
+
 /* One node between two cuts. */
 static void add_link(gathering *g, uint32_t node) {
     const pp__plan_node *n = &g->plan->nodes[node];
@@ -60,6 +71,7 @@ pp_status pp__plan_find_blocks(const pp_plan *plan, pp__block **blocks_out, size
     pp_status status = pp__allocate(plan->engine, plan->node_count, sizeof *g.blocks, &g.blocks);
     if (status == PP_OK) {
         find_readers(plan, last_reader);
+        const uint32_t front = plan->inference ? 0 : front_of(plan);
         uint32_t open = 0, furthest = 0; /* the first node behind the last cut */
         for (uint32_t i = 0; i < plan->node_count; i++) {
             bool is_cut = furthest <= i; /* nobody behind i reads what lies in front of it */
@@ -67,6 +79,10 @@ pp_status pp__plan_find_blocks(const pp_plan *plan, pp__block **blocks_out, size
             if (!is_cut) continue;
             if (!takes_bands(plan, open, i))
                 g.in_chain = false;
+            else if (i < front && open && g.count == 1)
+                g.blocks[0].last = i;
+            else if (i < front)
+                add_block(&g, open, i);
             else if (open == i)
                 add_link(&g, i);
             else {

@@ -232,6 +232,7 @@ static pp_status build(pp_plan *plan, const pp_graph *graph, const pp_plan_optio
         return pp__fail(plan->engine, PP_ERROR_INVALID_ARGUMENT,
                         "plan: the graph computes nothing");
     PP_TRY(pp__plan_bands(plan));
+    PP_TRY(pp__plan_share_bands(plan));
     pp__plan_lives(plan);
     PP_TRY(pp__plan_pieces(plan));
     return pp__profile_status(plan->profile);

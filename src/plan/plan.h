@@ -8,6 +8,7 @@
  *     backward  the backward and update steps, and the gradients' buffers
  *     recompute blocks whose forward steps run again for backward
  *     bands     runs of nodes that take a few images at a time
+ *     sharing   ... and what of a band takes turns in one place
  *     lives     first and last step of every buffer
  *     pieces    ... and of each band's images in it
  *     layout    live bytes and offsets (memory/planner.h)
@@ -243,6 +244,7 @@ pp_status pp__plan_forward(pp_plan *plan);
 pp_status pp__plan_backward(pp_plan *plan);
 pp_status pp__plan_read_runs(pp_plan *plan, const pp_plan_options *options);
 pp_status pp__plan_bands(pp_plan *plan);
+pp_status pp__plan_share_bands(pp_plan *plan);
 pp_status pp__plan_read_recomputed(pp_plan *plan, const pp_plan_options *options);
 /* In front of the backward steps of node `last`: those that compute the block again that ends there,
  * if one does. */

@@ -171,6 +171,35 @@ START_TEST(frozen_statistics_in_bands) {
 }
 END_TEST
 
+/* A front in which nothing is trained goes through in one run of bands, whose values share places. */
+START_TEST(frozen_front_in_bands) {
+    static const pp_parameter_rule rules[] = {{PP_RULE_FREEZE, "*", 0}, {PP_RULE_TRAIN, "fc.*", 0}};
+    static const pp_band band = {"image", "add", 1};
+    material m;
+    const pp_batch batch = batch_of(&m);
+    pp_graph *g = residual_block();
+    pp_plan_options options = {.batch = BATCH, .rules = rules, .rule_count = 2};
+    trainer whole, bands;
+    trainer_create(&whole, g, &options, 7);
+    options.bands = &band;
+    options.band_count = 1;
+    trainer_create(&bands, g, &options, 7);
+    pp_graph_destroy(g);
+    for (size_t s = 0; s < STEPS; s++)
+        ck_assert_double_le(
+            fabs(trainer_step(&whole, &batch, 0.05f) - trainer_step(&bands, &batch, 0.05f)), 1e-6);
+    ck_assert_uint_lt(pp_session_device_bytes(bands.session),
+                      pp_session_device_bytes(whole.session));
+    size_t count;
+    float *expected = trainer_read_all(&whole, &count), *found = trainer_read_all(&bands, &count);
+    test_close("parameters", found, expected, count, 1e-6f, 0);
+    free(expected);
+    free(found);
+    trainer_destroy(&whole);
+    trainer_destroy(&bands);
+}
+END_TEST
+
 /* Without a moment one step goes rate times as far. */
 START_TEST(rates_multiply) {
     static const pp_parameter_rule rules[] = {{PP_RULE_RATE, "fc.*", 10},
@@ -213,6 +242,7 @@ int main(void) {
     tcase_add_test(test, gradients_are_the_same);
     tcase_add_test(test, what_is_frozen_stays);
     tcase_add_test(test, frozen_statistics_in_bands);
+    tcase_add_test(test, frozen_front_in_bands);
     tcase_add_test(test, rates_multiply);
     suite_add_tcase(suite, test);
     return test_run(suite);
