@@ -25,4 +25,4 @@ need_packages() {
 # What building the library, the data library and the command line takes, and PoCL to run on any CPU.
 # shellcheck disable=SC2034
 build_packages="build-essential cmake ocl-icd-opencl-dev opencl-headers pocl-opencl-icd libclblast-dev
-    zlib1g-dev libjpeg-dev libpng-dev"
+    zlib1g-dev libjpeg-dev libpng-dev libcjson-dev pkg-config"

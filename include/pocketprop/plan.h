@@ -269,6 +269,8 @@ typedef struct pp_parameter_info {
     bool trainable; /* false: running statistics, and what rules freeze */
     bool decayed;   /* weight decay applies */
     float rate;     /* of the learning rate; 1 without rules */
+    /* Of a dense weight: height, width and channels of the input that it flattens; else 0. */
+    uint32_t input[3];
 } pp_parameter_info;
 size_t pp_plan_parameter_count(const pp_plan *plan);
 void pp_plan_read_parameter(const pp_plan *plan, size_t index, pp_parameter_info *info_out);

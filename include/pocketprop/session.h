@@ -101,6 +101,10 @@ size_t pp_session_device_bytes(const pp_session *session);
 /* Updates done so far. */
 uint64_t pp_session_update_count(const pp_session *session);
 
+/* What the session was created with; borrowed. */
+const pp_plan *pp_session_plan(const pp_session *session);
+pp_engine *pp_session_engine(const pp_session *session);
+
 #ifdef __cplusplus
 }
 #endif

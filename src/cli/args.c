@@ -144,6 +144,20 @@ static int read_override(const cli_command *command, const cli_option *row, char
     return CLI_OK;
 }
 
+static int read_rename(const cli_command *command, const cli_option *row, char *text,
+                       cli_renames *renames) {
+    char *equals = strchr(text, '=');
+    if (!equals || equals == text || !equals[1])
+        return cli_fail(command, "--%s: found '%s', expected FROM=TO, e.g. 'backbone.*=*'",
+                        row->name, text);
+    if (renames->count == CLI_OVERRIDE_CAPACITY)
+        return cli_fail(command, "--%s: found more than %d of them, expected at most so many",
+                        row->name, CLI_OVERRIDE_CAPACITY);
+    *equals = '\0';
+    renames->items[renames->count++] = (pp_rename){.from = text, .to = equals + 1};
+    return CLI_OK;
+}
+
 static int read_band(const cli_command *command, const cli_option *row, char *text,
                      cli_bands *bands) {
     char *dots = strstr(text, ".."), *equals = strrchr(text, '='), *end = text;
@@ -217,6 +231,7 @@ static int store(const cli_command *command, const cli_option *row, char *text,
         case CLI_OVERRIDE: return read_override(command, row, text, member);
         case CLI_BAND: return read_band(command, row, text, member);
         case CLI_SPAN: return read_span(command, row, text, member);
+        case CLI_RENAME: return read_rename(command, row, text, member);
         case CLI_FREEZE:
         case CLI_TRAIN:
         case CLI_RATE: return read_rule(command, row, text, member);

@@ -33,6 +33,7 @@ typedef enum cli_kind {
     CLI_OVERRIDE, /* PATTERN=CODEC, appended; cli_overrides */
     CLI_BAND,     /* FIRST..LAST[=N], appended; cli_bands */
     CLI_SPAN,     /* FIRST..LAST, appended; cli_spans */
+    CLI_RENAME,   /* FROM=TO, appended; cli_renames */
     CLI_FREEZE,   /* PATTERN, appended; cli_rules */
     CLI_TRAIN,    /* likewise */
     CLI_RATE      /* PATTERN=X, appended; cli_rules */

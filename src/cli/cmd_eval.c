@@ -57,6 +57,7 @@ static int run(const cli_command *command, const cli_settings *settings) {
     if (!code) code = cli_setup_device(&setup);
     if (!code) code = cli_setup_plan(&setup, true);
     if (!code) code = cli_setup_session(&setup);
+    if (!code) code = cli_setup_weights(&setup);
     if (!code) cli_setup_ready(&setup);
     if (!code) code = evaluate(&setup, split);
     cli_setup_end(&setup);
@@ -72,9 +73,10 @@ static const cli_group evaluation_options = {
 
 const cli_command cli_eval = {
     .name = "eval",
-    .summary = "Measure loss and accuracy of a network with its initial weights on a data set.",
-    .groups = (const cli_group *const[]){&cli_network_options, &cli_data_options, &cli_plan_options,
-                                         &cli_profile_options, &evaluation_options,
-                                         &cli_device_options, &cli_output_options, NULL},
+    .summary = "Measure loss and accuracy of a network on a data set.",
+    .groups =
+        (const cli_group *const[]){&cli_network_options, &cli_weight_options, &cli_data_options,
+                                   &cli_plan_options, &cli_profile_options, &evaluation_options,
+                                   &cli_device_options, &cli_output_options, NULL},
     .run = run,
 };

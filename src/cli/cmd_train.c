@@ -334,7 +334,10 @@ static int report(training *run) {
         write_result(run, digest);
     else
         print_result(run, digest);
-    code = cli_train_report_write(&run->report);
+    if (run->setup.settings->save)
+        code = cli_check(&run->setup,
+                         pp_weights_save(run->setup.session, run->setup.settings->save, NULL));
+    if (!code) code = cli_train_report_write(&run->report);
     if (code) return code;
     return run->epochs_done < run->setup.settings->epochs ? CLI_INTERRUPTED : CLI_OK;
 }
@@ -365,6 +368,7 @@ static int run_training(const cli_command *command, const cli_settings *settings
     if (!code) print_headline(&run);
     if (!code) catch_signals();
     if (!code) code = cli_setup_session(setup);
+    if (!code) code = cli_setup_weights(setup);
     if (!code) code = empty_log(&run);
     if (!code) code = cli_timeline_start(&run.timeline);
     if (!code) code = train(&run);
@@ -415,6 +419,8 @@ static const cli_group training_options = {
          "with --budget: after N updates measure what each codec does to each value, on a few "
          "images, and choose anew within the budget",
          CLI_COUNT, .offset = offsetof(cli_settings, adapt), .least = 1, .most = 1e9},
+        {"save", "FILE", "write the weights to a safetensors file when training ends", CLI_TEXT,
+         .offset = offsetof(cli_settings, save)},
         {"log", "FILE", "write one JSON object per epoch, each on its line", CLI_TEXT,
          .offset = offsetof(cli_settings, log)},
         {"report", "FILE",
@@ -426,9 +432,9 @@ const cli_command cli_train = {
     .name = "train",
     .summary = "Train a network on a data set; Ctrl-C stops behind the current step.",
     .groups =
-        (const cli_group *const[]){&cli_network_options, &cli_data_options, &training_options,
-                                   &cli_plan_options, &cli_profile_options, &cli_codec_options,
-                                   &cli_optimizer_options, &cli_trace_options, &cli_device_options,
-                                   &cli_output_options, NULL},
+        (const cli_group *const[]){&cli_network_options, &cli_weight_options, &cli_data_options,
+                                   &training_options, &cli_plan_options, &cli_profile_options,
+                                   &cli_codec_options, &cli_optimizer_options, &cli_trace_options,
+                                   &cli_device_options, &cli_output_options, NULL},
     .run = run_training,
 };

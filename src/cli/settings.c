@@ -40,6 +40,21 @@ const cli_group cli_network_options = {
          .offset = offsetof(cli_settings, float_input)},
         {0}}};
 
+const cli_group cli_weight_options = {
+    "Weights",
+    (const cli_option[]){
+        {"weights", "FILE",
+         "a safetensors file with PyTorch's names, in the place of random weights", CLI_TEXT,
+         .offset = offsetof(cli_settings, weights)},
+        {"rename", "FROM=TO",
+         "tensors in the file that are called otherwise, e.g. 'backbone.*=*'; may be given several "
+         "times, the first match counts",
+         CLI_RENAME, .offset = offsetof(cli_settings, renames)},
+        {"partial", NULL,
+         "load what fits by name and shape and say what does not, for another head for example",
+         CLI_FLAG, .offset = offsetof(cli_settings, partial)},
+        {0}}};
+
 const cli_group cli_shape_options = {
     "Shape",
     (const cli_option[]){

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <pocketprop/pocketprop.h>
+#include <pocketprop/weights.h>
 
 /* The value of a number that nobody gave and that has no fixed default. */
 #define CLI_AUTOMATIC_COUNT UINT64_MAX
@@ -41,6 +42,11 @@ typedef struct cli_rules {
     size_t count;
 } cli_rules;
 
+typedef struct cli_renames {
+    pp_rename items[CLI_OVERRIDE_CAPACITY];
+    size_t count;
+} cli_renames;
+
 /* Texts are borrowed from the command line; NULL where nobody gave one. */
 typedef struct cli_settings {
     /* network */
@@ -48,6 +54,11 @@ typedef struct cli_settings {
     uint64_t height, width, channels, classes; /* 0: the model's, or the data's */
     double dropout, label_smoothing;
     bool float_input;
+
+    /* weights */
+    const char *weights, *save;
+    cli_renames renames;
+    bool partial;
 
     /* plan */
     uint64_t batch, accumulate;
@@ -89,6 +100,7 @@ extern const cli_settings cli_defaults;
 
 /* The option groups that several commands share (args.h). */
 extern const struct cli_group cli_network_options;   /* --model ... --float-input */
+extern const struct cli_group cli_weight_options;    /* --weights, --rename, --partial */
 extern const struct cli_group cli_shape_options;     /* --channels, --classes: without a data set */
 extern const struct cli_group cli_plan_options;      /* --batch */
 extern const struct cli_group cli_codec_options;     /* --codec, --override, --budget, --band */

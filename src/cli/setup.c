@@ -341,6 +341,40 @@ int cli_setup_session(cli_setup *setup) {
     return cli_check(setup, status);
 }
 
+static void print_match(const pp_weights_row *row) {
+    switch (row->match) {
+        case PP_WEIGHTS_LOADED: break;
+        case PP_WEIGHTS_MISSING:
+            fprintf(stderr, "not in the file: %s %s\n", row->name, row->expected);
+            break;
+        case PP_WEIGHTS_UNUSED:
+            fprintf(stderr, "not in the network: %s %s\n", row->in_file, row->found);
+            break;
+        case PP_WEIGHTS_SHAPE:
+            fprintf(stderr, "of another shape: %s is %s in the file, %s in the network\n",
+                    row->name, row->found, row->expected);
+            break;
+    }
+}
+
+/* A file that does not fit is bad input, whatever the library calls it. */
+int cli_setup_weights(cli_setup *setup) {
+    const cli_settings *settings = setup->settings;
+    if (!settings->weights) return CLI_OK;
+    const pp_weights_options options = {.renames = settings->renames.items,
+                                        .rename_count = settings->renames.count,
+                                        .partial = settings->partial};
+    pp_weights_report *report = NULL;
+    const pp_status status = pp_weights_load(setup->session, settings->weights, &options, &report);
+    for (size_t i = 0; status == PP_OK && i < pp_weights_report_count(report); i++) {
+        pp_weights_row row;
+        pp_weights_report_read(report, i, &row);
+        print_match(&row);
+    }
+    pp_weights_report_destroy(report);
+    return cli_check(setup, status);
+}
+
 void cli_setup_ready(cli_setup *setup) {
     setup->is_ready = true;
     fputs(setup->notes, stderr);

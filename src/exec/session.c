@@ -157,3 +157,11 @@ size_t pp_session_device_bytes(const pp_session *session) {
 uint64_t pp_session_update_count(const pp_session *session) {
     return session->update_count;
 }
+
+const pp_plan *pp_session_plan(const pp_session *session) {
+    return session->plan;
+}
+
+pp_engine *pp_session_engine(const pp_session *session) {
+    return session->engine;
+}

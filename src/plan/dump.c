@@ -141,6 +141,11 @@ void pp_plan_read_parameter(const pp_plan *plan, size_t index, pp_parameter_info
     };
     for (uint32_t i = 0; i < info_out->axis_count; i++)
         info_out->extents[i] = extents[4 - info_out->axis_count + i];
+    if (parameter->spec.axis_count != 2) return;
+    const pp__shape input = plan->nodes[plan->nodes[parameter->node].inputs[0]].shape;
+    info_out->input[0] = input.h;
+    info_out->input[1] = input.w;
+    info_out->input[2] = input.c;
 }
 
 static void print_pieces(pp__text *text, const pp_plan *plan, size_t row) {

@@ -15,6 +15,7 @@ set(may_exec "plan memory graph op codec tensor profile device")
 set(may_train "exec graph device")
 set(may_data "io tensor")
 set(may_io "tensor")
+set(may_store "io tensor")
 set(may_model "")
 set(may_cli "")
 

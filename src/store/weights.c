@@ -1,0 +1,389 @@
+#include <pocketprop/weights.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "io/safetensors.h"
+#include "store/layout.h"
+#include "util/engine.h"
+#include "util/size.h"
+
+enum { SHAPE_TEXT = 128, NAME_TEXT = 512 };
+
+typedef struct row {
+    pp_weights_match match;
+    char *name, *in_file;
+    char found[SHAPE_TEXT], expected[SHAPE_TEXT];
+} row;
+
+struct pp_weights_report {
+    pp_engine *engine;
+    row *rows;
+    size_t count, capacity;
+};
+
+size_t pp_weights_report_count(const pp_weights_report *report) {
+    return report->count;
+}
+
+void pp_weights_report_read(const pp_weights_report *report, size_t index,
+                            pp_weights_row *row_out) {
+    const row *r = &report->rows[index];
+    *row_out = (pp_weights_row){r->match, r->name, r->in_file, r->found, r->expected};
+}
+
+size_t pp_weights_report_matches(const pp_weights_report *report, pp_weights_match match) {
+    size_t count = 0;
+    for (size_t i = 0; i < report->count; i++) count += report->rows[i].match == match;
+    return count;
+}
+
+void pp_weights_report_destroy(pp_weights_report *report) {
+    if (!report) return;
+    for (size_t i = 0; i < report->count; i++) {
+        pp__release(report->engine, report->rows[i].name);
+        pp__release(report->engine, report->rows[i].in_file);
+    }
+    pp__release(report->engine, report->rows);
+    pp__release(report->engine, report);
+}
+
+/* A file as it is matched with a session. */
+typedef struct loading {
+    pp_engine *engine;
+    pp_session *session;
+    const pp_plan *plan;
+    const pp_weights_options *options;
+    pp__safe_file *file;
+    char **names;      /* of the tensors, renamed */
+    size_t *tensor_of; /* per parameter, or SIZE_MAX */
+    bool *used;        /* per tensor */
+    pp_weights_report *report;
+} loading;
+
+static void print_shape(const pp__safe_tensor *tensor, char text[SHAPE_TEXT]) {
+    size_t length = (size_t)snprintf(text, SHAPE_TEXT, "[");
+    for (uint32_t a = 0; a < tensor->axis_count && length < SHAPE_TEXT; a++)
+        length += (size_t)snprintf(text + length, SHAPE_TEXT - length, "%s%" PRIu64, a ? ", " : "",
+                                   tensor->extents[a]);
+    if (length < SHAPE_TEXT) snprintf(text + length, SHAPE_TEXT - length, "]");
+}
+
+/* "a.*" matches "a.b" and makes "*.c" into "b.c". False: it does not match, or the name would be
+ * too long. */
+static bool rename_one(const pp_rename *rule, const char *name, char out[NAME_TEXT]) {
+    const char *from = strchr(rule->from, '*'), *to = strchr(rule->to, '*');
+    const size_t length = strlen(name);
+    if (!from) {
+        if (strcmp(rule->from, name) != 0) return false;
+        return snprintf(out, NAME_TEXT, "%s", rule->to) < NAME_TEXT;
+    }
+    const size_t head = (size_t)(from - rule->from), tail = strlen(from + 1);
+    if (length < head + tail || strncmp(name, rule->from, head) != 0 ||
+        strcmp(name + length - tail, from + 1) != 0)
+        return false;
+    if (!to) return snprintf(out, NAME_TEXT, "%s", rule->to) < NAME_TEXT;
+    return snprintf(out, NAME_TEXT, "%.*s%.*s%s", (int)(to - rule->to), rule->to,
+                    (int)(length - head - tail), name + head, to + 1) < NAME_TEXT;
+}
+
+static pp_status rename_all(loading *l) {
+    PP_TRY(pp__allocate(l->engine, l->file->tensor_count, sizeof *l->names, &l->names));
+    for (size_t i = 0; i < l->file->tensor_count; i++) {
+        char renamed[NAME_TEXT];
+        const char *name = l->file->tensors[i].name;
+        for (size_t r = 0; r < l->options->rename_count; r++)
+            if (rename_one(&l->options->renames[r], name, renamed)) {
+                name = renamed;
+                break;
+            }
+        PP_TRY(pp__copy_text(l->engine, name, &l->names[i]));
+    }
+    return PP_OK;
+}
+
+static pp_parameter_info info_of(const loading *l, size_t parameter) {
+    pp_parameter_info info;
+    pp_plan_read_parameter(l->plan, parameter, &info);
+    return info;
+}
+
+/* Behind `prefix_length` characters. Returns how many parameters have a tensor. */
+static size_t match_names(loading *l, size_t prefix_length) {
+    size_t matches = 0;
+    memset(l->used, 0, l->file->tensor_count * sizeof *l->used);
+    for (size_t p = 0; p < pp_plan_parameter_count(l->plan); p++) {
+        const pp_parameter_info info = info_of(l, p);
+        l->tensor_of[p] = SIZE_MAX;
+        for (size_t t = 0; t < l->file->tensor_count && l->tensor_of[p] == SIZE_MAX; t++)
+            if (!l->used[t] && strlen(l->names[t]) > prefix_length &&
+                !strcmp(l->names[t] + prefix_length, info.name)) {
+                l->tensor_of[p] = t;
+                l->used[t] = true;
+                matches++;
+            }
+    }
+    return matches;
+}
+
+/* The characters up to a '.' with which all names begin and behind which one is a parameter's. */
+static size_t find_prefix(const loading *l) {
+    for (size_t p = 0; p < pp_plan_parameter_count(l->plan); p++) {
+        const char *name = info_of(l, p).name;
+        for (size_t t = 0; t < l->file->tensor_count; t++) {
+            const size_t length = strlen(l->names[t]), wanted = strlen(name);
+            if (length <= wanted + 1 || l->names[t][length - wanted - 1] != '.' ||
+                strcmp(l->names[t] + length - wanted, name) != 0)
+                continue;
+            const size_t prefix = length - wanted;
+            size_t same = 0;
+            while (same < l->file->tensor_count && !strncmp(l->names[same], l->names[t], prefix))
+                same++;
+            if (same == l->file->tensor_count) return prefix;
+        }
+    }
+    return 0;
+}
+
+static pp_status add_row(loading *l, pp_weights_match match, const char *name, const char *in_file,
+                         row **row_out) {
+    pp_weights_report *report = l->report;
+    PP_TRY(pp__grow(l->engine, &report->rows, &report->capacity, report->count + 1,
+                    sizeof *report->rows));
+    row *r = &report->rows[report->count++];
+    r->match = match;
+    PP_TRY(pp__copy_text(l->engine, name, &r->name));
+    PP_TRY(pp__copy_text(l->engine, in_file, &r->in_file));
+    *row_out = r;
+    return PP_OK;
+}
+
+static bool same_shape(const pp__safe_tensor *a, const pp__safe_tensor *b) {
+    return a->axis_count == b->axis_count &&
+           !memcmp(a->extents, b->extents, a->axis_count * sizeof *a->extents);
+}
+
+static bool is_float(pp__safe_type type) {
+    return type == PP__SAFE_F32 || type == PP__SAFE_F16 || type == PP__SAFE_BF16 ||
+           type == PP__SAFE_F64;
+}
+
+static pp_status report_parameter(loading *l, size_t parameter) {
+    const pp_parameter_info info = info_of(l, parameter);
+    const pp__safe_tensor expected = pp__layout_tensor(&info);
+    const size_t t = l->tensor_of[parameter];
+    row *r;
+    if (t == SIZE_MAX) {
+        PP_TRY(add_row(l, PP_WEIGHTS_MISSING, info.name, "", &r));
+        print_shape(&expected, r->expected);
+        return PP_OK;
+    }
+    const pp__safe_tensor *found = &l->file->tensors[t];
+    const bool fits = same_shape(found, &expected);
+    PP_TRY(add_row(l, fits ? PP_WEIGHTS_LOADED : PP_WEIGHTS_SHAPE, info.name, found->name, &r));
+    print_shape(found, r->found);
+    print_shape(&expected, r->expected);
+    if (!fits) l->tensor_of[parameter] = SIZE_MAX;
+    if (!fits || is_float(found->type)) return PP_OK;
+    return pp__fail(l->engine, PP_ERROR_CORRUPT_DATA,
+                    "%s: '%.200s' holds %s, expected F32, F16, BF16 or F64", l->file->path,
+                    found->name, pp__safe_type_name(found->type));
+}
+
+static bool is_bookkeeping(const char *name) {
+    static const char suffix[] = "num_batches_tracked";
+    const size_t length = strlen(name), wanted = sizeof suffix - 1;
+    return length >= wanted && !strcmp(name + length - wanted, suffix);
+}
+
+static pp_status report_all(loading *l) {
+    for (size_t p = 0; p < pp_plan_parameter_count(l->plan); p++) PP_TRY(report_parameter(l, p));
+    for (size_t t = 0; t < l->file->tensor_count; t++) {
+        row *r;
+        if (l->used[t] || is_bookkeeping(l->names[t])) continue;
+        PP_TRY(add_row(l, PP_WEIGHTS_UNUSED, l->names[t], l->file->tensors[t].name, &r));
+        print_shape(&l->file->tensors[t], r->found);
+    }
+    return PP_OK;
+}
+
+/* One sentence about the first thing that does not fit, and how many there are. */
+static pp_status fail_row(const loading *l, const row *r) {
+    const size_t others =
+        l->report->count - pp_weights_report_matches(l->report, PP_WEIGHTS_LOADED) - 1;
+    char more[64] = "";
+    if (others) snprintf(more, sizeof more, "; %zu more do not fit", others);
+    switch (r->match) {
+        case PP_WEIGHTS_MISSING:
+            return pp__fail(l->engine, PP_ERROR_SHAPE, "%s: has no '%.200s' of shape %s%s",
+                            l->file->path, r->name, r->expected, more);
+        case PP_WEIGHTS_UNUSED:
+            return pp__fail(l->engine, PP_ERROR_SHAPE,
+                            "%s: '%.200s' of shape %s belongs to no parameter%s", l->file->path,
+                            r->in_file, r->found, more);
+        default:
+            return pp__fail(l->engine, PP_ERROR_SHAPE, "%s: '%.200s' has shape %s, expected %s%s",
+                            l->file->path, r->in_file, r->found, r->expected, more);
+    }
+}
+
+static pp_status check_report(const loading *l) {
+    const pp_weights_report *report = l->report;
+    const size_t loaded = pp_weights_report_matches(report, PP_WEIGHTS_LOADED);
+    if (l->options->partial && loaded) return PP_OK;
+    for (size_t i = 0; i < report->count; i++)
+        if (report->rows[i].match != PP_WEIGHTS_LOADED) return fail_row(l, &report->rows[i]);
+    return PP_OK;
+}
+
+static pp_status match(loading *l) {
+    PP_TRY(rename_all(l));
+    PP_TRY(pp__allocate(l->engine, pp_plan_parameter_count(l->plan), sizeof *l->tensor_of,
+                        &l->tensor_of));
+    PP_TRY(pp__allocate(l->engine, l->file->tensor_count, sizeof *l->used, &l->used));
+    if (!match_names(l, 0)) match_names(l, find_prefix(l));
+    PP_TRY(report_all(l));
+    return check_report(l);
+}
+
+/* The largest parameter's elements, and all that are loaded. */
+static void measure(const loading *l, size_t *most_out, size_t *all_out) {
+    *most_out = *all_out = 0;
+    for (size_t p = 0; p < pp_plan_parameter_count(l->plan); p++) {
+        const size_t count = info_of(l, p).elem_count;
+        if (l->tensor_of[p] == SIZE_MAX) continue;
+        if (count > *most_out) *most_out = count;
+        *all_out += count;
+    }
+}
+
+/* Everything is on the host before anything goes to the device. */
+static pp_status transfer(loading *l, void *bytes, float *torch, float *values) {
+    float *to = values;
+    for (size_t p = 0; p < pp_plan_parameter_count(l->plan); p++) {
+        const size_t t = l->tensor_of[p];
+        if (t == SIZE_MAX) continue;
+        const pp_parameter_info info = info_of(l, p);
+        PP_TRY(pp__safe_read(l->file, t, bytes));
+        (void)pp__floats_read(l->file->tensors[t].type, bytes, info.elem_count, torch);
+        pp__layout_import(&info, torch, to);
+        to += info.elem_count;
+    }
+    for (size_t p = 0; p < pp_plan_parameter_count(l->plan); p++) {
+        if (l->tensor_of[p] == SIZE_MAX) continue;
+        const size_t count = info_of(l, p).elem_count;
+        PP_TRY(pp_session_write_parameter(l->session, p, values, count));
+        values += count;
+    }
+    return PP_OK;
+}
+
+static pp_status load_matched(loading *l) {
+    size_t most, all;
+    void *bytes = NULL;
+    float *torch = NULL, *values = NULL;
+    pp_status status;
+    measure(l, &most, &all);
+    PP_TRY_GOTO(status, pp__allocate(l->engine, most, sizeof(double), &bytes), done);
+    PP_TRY_GOTO(status, pp__allocate(l->engine, most, sizeof *torch, &torch), done);
+    PP_TRY_GOTO(status, pp__allocate(l->engine, all, sizeof *values, &values), done);
+    status = transfer(l, bytes, torch, values);
+done:
+    pp__release(l->engine, bytes);
+    pp__release(l->engine, torch);
+    pp__release(l->engine, values);
+    return status;
+}
+
+static void release(loading *l) {
+    for (size_t i = 0; l->names && i < l->file->tensor_count; i++)
+        pp__release(l->engine, l->names[i]);
+    pp__release(l->engine, l->names);
+    pp__release(l->engine, l->tensor_of);
+    pp__release(l->engine, l->used);
+    pp__safe_close(l->file);
+}
+
+pp_status pp_weights_load(pp_session *session, const char *path, const pp_weights_options *options,
+                          pp_weights_report **report_out) {
+    static const pp_weights_options defaults = {0};
+    loading l = {.engine = pp_session_engine(session),
+                 .session = session,
+                 .plan = pp_session_plan(session),
+                 .options = options ? options : &defaults};
+    if (report_out) *report_out = NULL;
+    PP_TRY(pp__safe_open(l.engine, path, &l.file));
+    pp_status status;
+    PP_TRY_GOTO(status, pp__allocate(l.engine, 1, sizeof *l.report, &l.report), done);
+    l.report->engine = l.engine;
+    PP_TRY_GOTO(status, match(&l), done);
+    status = load_matched(&l);
+done:
+    if (report_out && (status == PP_OK || status == PP_ERROR_SHAPE))
+        *report_out = l.report;
+    else
+        pp_weights_report_destroy(l.report);
+    release(&l);
+    return status;
+}
+
+/* All parameters in PyTorch's layouts, one behind the other, each in a type's bytes. */
+static pp_status export_all(pp_session *session, bool half, const size_t *elems, float *values,
+                            float *torch, unsigned char *bytes, const void **data) {
+    const pp_plan *plan = pp_session_plan(session);
+    for (size_t p = 0; p < pp_plan_parameter_count(plan); p++) {
+        pp_parameter_info info;
+        pp_plan_read_parameter(plan, p, &info);
+        PP_TRY(pp_session_read_parameter(session, p, values, elems[p]));
+        pp__layout_export(&info, values, torch);
+        data[p] = bytes;
+        if (!half) memcpy(bytes, torch, elems[p] * sizeof *torch);
+        for (size_t i = 0; half && i < elems[p]; i++) {
+            const uint16_t h = pp__half_of(torch[i]);
+            memcpy(bytes + i * sizeof h, &h, sizeof h);
+        }
+        bytes += elems[p] * (half ? sizeof(uint16_t) : sizeof(float));
+    }
+    return PP_OK;
+}
+
+pp_status pp_weights_save(pp_session *session, const char *path,
+                          const pp_weights_save_options *options) {
+    static const pp__safe_entry format = {"format", "pt"};
+    pp_engine *engine = pp_session_engine(session);
+    const pp_plan *plan = pp_session_plan(session);
+    const size_t count = pp_plan_parameter_count(plan);
+    const bool half = options && options->half;
+    size_t *elems = NULL, most = 0, all = 0;
+    pp__safe_tensor *tensors = NULL;
+    const void **data = NULL;
+    float *values = NULL, *torch = NULL;
+    unsigned char *bytes = NULL;
+    pp_status status;
+    PP_TRY_GOTO(status, pp__allocate(engine, count, sizeof *elems, &elems), done);
+    PP_TRY_GOTO(status, pp__allocate(engine, count, sizeof *tensors, &tensors), done);
+    PP_TRY_GOTO(status, pp__allocate(engine, count, sizeof *data, &data), done);
+    for (size_t p = 0; p < count; p++) {
+        pp_parameter_info info;
+        pp_plan_read_parameter(plan, p, &info);
+        tensors[p] = pp__layout_tensor(&info);
+        if (half) tensors[p].type = PP__SAFE_F16;
+        elems[p] = info.elem_count;
+        if (elems[p] > most) most = elems[p];
+        all += elems[p];
+    }
+    PP_TRY_GOTO(status, pp__allocate(engine, most, sizeof *values, &values), done);
+    PP_TRY_GOTO(status, pp__allocate(engine, most, sizeof *torch, &torch), done);
+    PP_TRY_GOTO(status, pp__allocate(engine, all, sizeof *torch, &bytes), done);
+    PP_TRY_GOTO(status, export_all(session, half, elems, values, torch, bytes, data), done);
+    status = pp__safe_write(engine, path, tensors, data, count, &format, 1, false);
+done:
+    pp__release(engine, elems);
+    pp__release(engine, tensors);
+    pp__release(engine, data);
+    pp__release(engine, values);
+    pp__release(engine, torch);
+    pp__release(engine, bytes);
+    return status;
+}
