@@ -51,6 +51,20 @@ static void write_row(pp__json *json, const pp_plan *plan, size_t index) {
     pp__json_close(json);
 }
 
+/* Of the values that backward reads, on average: what planning within a budget keeps small. */
+static double expected_error(const pp_plan *plan) {
+    double sum = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < pp_plan_row_count(plan); i++) {
+        pp_plan_row row;
+        pp_plan_read_row(plan, i, &row);
+        if (strcmp(row.kind, "normalised") != 0 && strcmp(row.kind, "activation") != 0) continue;
+        sum += row.error;
+        count++;
+    }
+    return count ? sum / (double)count : 0;
+}
+
 static void write_plan(const cli_setup *setup) {
     const pp_plan_summary *summary = &setup->summary;
     pp__json json;
@@ -71,6 +85,7 @@ static void write_plan(const cli_setup *setup) {
     pp__json_close(&json);
     pp__json_integer(&json, "saved_raw_bytes", summary->saved_raw_bytes);
     pp__json_integer(&json, "saved_stored_bytes", summary->saved_stored_bytes);
+    pp__json_real(&json, "expected_error", expected_error(setup->plan));
     pp__json_integer(&json, "step_count", summary->step_count);
     pp__json_integer(&json, "peak_step", summary->peak_step);
     pp__json_text(&json, "peak_step_name", summary->peak_step_name);

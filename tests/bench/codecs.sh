@@ -47,10 +47,10 @@ runs() {
     for seed in $seeds; do run "$name" "$seed" "$@"; done
 }
 
-# The policy whose stored codes are the largest up to 1/share of what float32 would keep, among those of budgets
-# from the smallest on: more bands leave more room for codes, so the codes do not simply grow with the budget.
+# The policy of the least expected error whose stored codes are at most 1/share of what float32 would keep, among those
+# of budgets from the smallest on: more bands leave more room for codes, so the codes do not simply grow with the budget.
 budget_policy() {
-    share=$1 policy=$results/budget-$1.policy most=0
+    share=$1 policy=$results/budget-$1.policy least=1000
     [ -s "$policy" ] && return
     plan="$program plan --model resnet20 --batch $batch --json"
     $plan --codec raw >"$results/plan"
@@ -60,20 +60,21 @@ budget_policy() {
     for i in $(seq 0 50); do
         $plan --budget $((low + (high - low) * i / 100)) --save-policy "$policy.try" >"$results/plan"
         saved=$(member "$results/plan" saved_stored_bytes)
-        if [ "$saved" -le "$target" ] && [ "$saved" -gt "$most" ]; then
-            most=$saved
+        error=$(member "$results/plan" expected_error)
+        if [ "$saved" -le "$target" ] && echo "$error $least" | awk '{ exit !($1 < $2) }'; then
+            least=$error
             mv "$policy.try" "$policy"
         fi
     done
     rm -f "$policy.try" "$results/plan"
 }
 
-for name in raw norm:4 norm:2; do runs "$name" --codec "$name"; done
+for name in raw norm:4 norm:3 norm:2; do runs "$name" --codec "$name"; done
 for share in 12 24; do
     budget_policy "$share"
     runs "budget-$share" --policy "$results/budget-$share.policy"
 done
-for name in norm:8 norm:3 norm:1 ${EXTRA-btc:4 avgpool:2 avgpool:4 avgpool:2+group:4}; do
+for name in norm:8 norm:1 ${EXTRA-btc:4 avgpool:2 avgpool:4 avgpool:2+group:4}; do
     run "$name" 1 --codec "$name"
 done
 
