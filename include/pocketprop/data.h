@@ -108,6 +108,10 @@ void pp_loader_destroy(pp_loader *loader); /* at any time; waits for its threads
 pp_status pp_loader_start_epoch(pp_loader *loader, uint64_t epoch);
 size_t pp_loader_batch_count(const pp_loader *loader); /* of one epoch */
 
+/* The same from batch number `first` on, without preparing those before it: to go on where a run was
+ * cut off. At most the batch count, which leaves nothing. */
+pp_status pp_loader_start_epoch_at(pp_loader *loader, uint64_t epoch, size_t first);
+
 /* The next batch, or count 0 at the epoch's end; `targets` is NULL. Only an epoch's last batch may
  * hold fewer than `batch` samples. Its memory stays untouched until the third next call, across
  * epochs too. PP_ERROR_IO, PP_ERROR_CORRUPT_DATA: a sample's file cannot be read, wherever that was

@@ -35,6 +35,35 @@ pp_status pp_state_load(const pp_state *state, pp_session *session);
 
 void pp_state_destroy(pp_state *state); /* accepts NULL */
 
+/* What a state is made of, to write it down and to read it back (checkpoint.h does both). */
+
+/* A state of zeros for sessions of this plan, to be filled in. PP_ERROR_OUT_OF_MEMORY. */
+pp_status pp_state_create(const pp_plan *plan, pp_state **state_out);
+
+typedef enum pp_state_part { PP_STATE_VALUE, PP_STATE_MOMENT1, PP_STATE_MOMENT2 } pp_state_part;
+enum { PP_STATE_PARTS = 3 };
+
+/* A part of a parameter by its number in the plan. `bytes` is 0 where there is no such part, of
+ * running statistics and what rules freeze. Elements are float32 in the device's order, as many as
+ * the parameter has; fewer bytes than that are 8-bit codes, which mean something only as a whole. */
+typedef struct pp_state_tensor {
+    const char *name; /* the parameter's */
+    size_t bytes;
+    void *data; /* the state's own memory, to read and to write */
+} pp_state_tensor;
+size_t pp_state_parameter_count(const pp_state *state);
+void pp_state_read_tensor(const pp_state *state, size_t parameter, pp_state_part part,
+                          pp_state_tensor *tensor_out);
+
+/* Everything else. */
+typedef struct pp_state_counts {
+    uint64_t seed, steps, updates;
+    uint64_t samples;     /* behind the metrics */
+    float loss_sum, hits; /* the metrics */
+} pp_state_counts;
+void pp_state_read_counts(const pp_state *state, pp_state_counts *counts_out);
+void pp_state_write_counts(pp_state *state, const pp_state_counts *counts);
+
 #ifdef __cplusplus
 }
 #endif

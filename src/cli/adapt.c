@@ -18,6 +18,11 @@ bool cli_adapt_is_due(const cli_adapt *adapt) {
            pp_session_update_count(adapt->setup->session) >= adapt->setup->settings->adapt;
 }
 
+void cli_adapt_resume(cli_adapt *adapt) {
+    if (pp_session_update_count(adapt->setup->session) > adapt->setup->settings->adapt)
+        adapt->is_done = true;
+}
+
 /* Lines of `text` that `other` lacks. */
 static size_t count_new_lines(const char *text, const char *other) {
     size_t count = 0;

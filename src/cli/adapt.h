@@ -23,6 +23,9 @@ int cli_adapt_open(cli_adapt *adapt, cli_setup *setup);
 /* In front of a step: so many updates are done. */
 bool cli_adapt_is_due(const cli_adapt *adapt);
 
+/* A run that goes on behind the measuring has its plan. */
+void cli_adapt_resume(cli_adapt *adapt);
+
 /* Measures on `batch`, the one that the next step takes. Where not even one image fits the budget
  * beside float32, a line on stderr says so and the plan stays. */
 int cli_adapt_run(cli_adapt *adapt, const pp_batch *batch);

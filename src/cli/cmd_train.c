@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/adapt.h"
+#include "cli/checkpoints.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -31,10 +32,13 @@ typedef struct training {
     cli_timeline timeline;
     cli_train_report report;
     cli_adapt adapt;
+    cli_checkpoints checkpoints;
     FILE *log;
     bool log_is_new; /* this run made the file */
     uint64_t epochs_done;
-    cli_epoch last; /* of the last epoch, the test's of the last whole one */
+    uint64_t epoch_samples; /* of the running epoch, trained on */
+    uint64_t micro_steps;   /* since the last update */
+    cli_epoch last;         /* of the last epoch, the test's of the last whole one */
     double started;
 } training;
 
@@ -76,13 +80,23 @@ static int open_log(training *run) {
     return code;
 }
 
-/* Pipes and devices have nothing to empty. */
+/* Where the line behind `lines` whole ones begins, or the end. */
+static off_t behind_lines(const char *path, uint64_t lines) {
+    FILE *file = fopen(path, "r");
+    off_t at = 0;
+    for (int c; file && lines && (c = getc(file)) != EOF; at++) lines -= c == '\n';
+    if (file) fclose(file);
+    return at;
+}
+
+/* Only the epochs stay that the run goes on behind. Pipes and devices have nothing to empty. */
 static int empty_log(training *run) {
     struct stat info;
     if (!run->log) return CLI_OK;
     if (fstat(fileno(run->log), &info) != 0) return fail_log(run);
-    if (!S_ISREG(info.st_mode) || ftruncate(fileno(run->log), 0) == 0) return CLI_OK;
-    return fail_log(run);
+    if (!S_ISREG(info.st_mode)) return CLI_OK;
+    const off_t kept = behind_lines(run->setup.settings->log, run->epochs_done);
+    return ftruncate(fileno(run->log), kept) == 0 ? CLI_OK : fail_log(run);
 }
 
 /* A run that failed before its first whole epoch leaves no empty file behind, and removes none that
@@ -139,9 +153,22 @@ static int measure(training *run) {
     return code;
 }
 
-static int train_steps(training *run) {
+/* A checkpoint lies between two updates. */
+static void save_when_due(training *run, uint64_t epoch, uint64_t updates_before) {
+    const bool updated = pp_session_update_count(run->setup.session) > updates_before;
+    run->micro_steps = updated ? 0 : run->micro_steps + 1;
+    if (updated && cli_checkpoints_due(&run->checkpoints))
+        cli_checkpoints_save(&run->checkpoints, epoch, run->epoch_samples);
+}
+
+/* An update that was begun is finished, so that nothing of it is lost to a checkpoint. */
+static bool goes_on(const training *run) {
+    return !interrupted || (run->setup.settings->checkpoint && run->micro_steps);
+}
+
+static int train_steps(training *run, uint64_t epoch) {
     int code = CLI_OK;
-    while (!code && !interrupted) {
+    while (!code && goes_on(run)) {
         pp_batch batch;
         code = cli_check(&run->setup, pp_loader_next(run->train_loader, &batch));
         if (code || !batch.count) break;
@@ -152,28 +179,49 @@ static int train_steps(training *run) {
         }
         pp_session *session = run->setup.session;
         float rate = pp_schedule_rate(&run->schedule, pp_session_update_count(session));
+        const uint64_t updates = pp_session_update_count(session);
         double began = cli_seconds();
         code = cli_check(&run->setup, pp_session_step(session, &batch, rate));
+        run->epoch_samples += batch.count;
         if (!code) code = cli_timeline_add_step(&run->timeline, began, cli_seconds());
         run->last.learning_rate = (double)rate;
         if (!code && cli_progress_wants_metrics(&run->progress)) code = measure(run);
         if (!code) cli_progress_advance(&run->progress, batch.count);
+        if (!code) save_when_due(run, epoch, updates);
     }
     return code ? code : measure(run);
+}
+
+/* From the sample on that the run stands at. */
+static int start_epoch(training *run, uint64_t epoch) {
+    const cli_setup *setup = &run->setup;
+    const size_t batch = setup->summary.batch, count = pp_loader_batch_count(run->train_loader);
+    size_t first = (size_t)(run->epoch_samples + batch - 1) / batch;
+    if (run->epoch_samples % batch)
+        fprintf(stderr,
+                "of another batch than before: %" PRIu64 " samples of the epoch are skipped\n",
+                batch - run->epoch_samples % batch);
+    if (first > count) first = count;
+    run->epoch_samples = first * batch;
+    if (!first) {
+        int code = cli_check(setup, pp_session_reset_metrics(setup->session));
+        if (code) return code;
+    }
+    return cli_check(setup, pp_loader_start_epoch_at(run->train_loader, epoch, first));
 }
 
 static int train_epoch(training *run, uint64_t epoch) {
     const cli_settings *settings = run->setup.settings;
     char label[48];
     snprintf(label, sizeof label, "epoch %" PRIu64 "/%" PRIu64, epoch + 1, settings->epochs);
-    int code = cli_check(&run->setup, pp_session_reset_metrics(run->setup.session));
-    if (!code) code = cli_check(&run->setup, pp_loader_start_epoch(run->train_loader, epoch));
+    int code = start_epoch(run, epoch);
     double started = cli_seconds();
     cli_progress_begin_epoch(&run->progress, label,
                              pp_loader_batch_count(run->train_loader) * run->setup.summary.batch);
     /* Some drivers finish kernels only when they first run. */
     if (!epoch && run->progress.is_terminal) cli_progress_show(&run->progress, 0, "first step");
-    if (!code) code = train_steps(run);
+    if (!code) cli_progress_advance(&run->progress, run->epoch_samples);
+    if (!code) code = train_steps(run, epoch);
     cli_progress_clear(&run->progress);
     run->last.seconds = cli_seconds() - started;
     run->last.train_loss = run->progress.loss;
@@ -236,16 +284,22 @@ static int train(training *run) {
     run->started = cli_seconds();
     uint64_t epoch_samples = pp_loader_batch_count(run->train_loader) * run->setup.summary.batch;
     cli_progress_begin(&run->progress, stderr, settings->epochs * epoch_samples);
-    for (uint64_t epoch = 0; epoch < settings->epochs && !interrupted; epoch++) {
+    if (run->epochs_done >= settings->epochs) return test_epoch(run);
+    for (uint64_t epoch = run->epochs_done; epoch < settings->epochs && !interrupted; epoch++) {
         int code = train_epoch(run, epoch);
         if (!code && !interrupted) code = test_epoch(run);
         if (code) return code;
-        if (interrupted) break;
+        if (interrupted) {
+            cli_checkpoints_save(&run->checkpoints, epoch, run->epoch_samples);
+            break;
+        }
         run->epochs_done = epoch + 1;
+        run->epoch_samples = 0;
         print_epoch(run);
         code = log_epoch(run, epoch + 1);
         if (!code) code = cli_train_report_add(&run->report, &run->last);
         if (code) return code;
+        cli_checkpoints_save(&run->checkpoints, epoch + 1, 0);
     }
     if (interrupted)
         fprintf(stderr,
@@ -339,7 +393,8 @@ static int report(training *run) {
                          pp_weights_save(run->setup.session, run->setup.settings->save, NULL));
     if (!code) code = cli_train_report_write(&run->report);
     if (code) return code;
-    return run->epochs_done < run->setup.settings->epochs ? CLI_INTERRUPTED : CLI_OK;
+    if (run->epochs_done < run->setup.settings->epochs) return CLI_INTERRUPTED;
+    return run->checkpoints.failed ? CLI_FAILURE : CLI_OK;
 }
 
 static int run_training(const cli_command *command, const cli_settings *settings) {
@@ -358,6 +413,7 @@ static int run_training(const cli_command *command, const cli_settings *settings
     if (!code) code = cli_setup_data(setup, PP_SPLIT_TEST);
     if (!code) code = cli_setup_graph(setup);
     if (!code) code = cli_setup_device(setup);
+    if (!code) code = cli_checkpoints_open(&run.checkpoints, setup);
     if (!code) code = cli_setup_plan(setup, false);
     if (!code) code = create_loaders(&run);
     if (!code) code = plan_schedule(&run);
@@ -368,7 +424,11 @@ static int run_training(const cli_command *command, const cli_settings *settings
     if (!code) print_headline(&run);
     if (!code) catch_signals();
     if (!code) code = cli_setup_session(setup);
-    if (!code) code = cli_setup_weights(setup);
+    if (!code && !run.checkpoints.from) code = cli_setup_weights(setup);
+    if (!code)
+        code = cli_checkpoints_load(&run.checkpoints, &run.schedule, &run.epochs_done,
+                                    &run.epoch_samples);
+    if (!code) cli_adapt_resume(&run.adapt);
     if (!code) code = empty_log(&run);
     if (!code) code = cli_timeline_start(&run.timeline);
     if (!code) code = train(&run);
@@ -380,6 +440,7 @@ static int run_training(const cli_command *command, const cli_settings *settings
     cli_timeline_close(&run.timeline);
     cli_train_report_close(&run.report);
     cli_adapt_close(&run.adapt);
+    cli_checkpoints_close(&run.checkpoints);
     cli_setup_end(setup);
     return code;
 }
@@ -421,6 +482,16 @@ static const cli_group training_options = {
          CLI_COUNT, .offset = offsetof(cli_settings, adapt), .least = 1, .most = 1e9},
         {"save", "FILE", "write the weights to a safetensors file when training ends", CLI_TEXT,
          .offset = offsetof(cli_settings, save)},
+        {"checkpoint", "DIR",
+         "save the whole run there behind each epoch, and when it is interrupted", CLI_TEXT,
+         .offset = offsetof(cli_settings, checkpoint)},
+        {"checkpoint-every", "N", "... and every N updates", CLI_COUNT,
+         .offset = offsetof(cli_settings, checkpoint_every), .least = 1, .most = 1e9},
+        {"keep", "N", "checkpoints to keep, the newest ones", CLI_COUNT,
+         .offset = offsetof(cli_settings, keep), .least = 1, .most = 1e6},
+        {"resume", NULL,
+         "go on from the newest good checkpoint, bit for bit as if nothing had happened", CLI_FLAG,
+         .offset = offsetof(cli_settings, resume)},
         {"log", "FILE", "write one JSON object per epoch, each on its line", CLI_TEXT,
          .offset = offsetof(cli_settings, log)},
         {"report", "FILE",

@@ -22,6 +22,7 @@ const cli_settings cli_defaults = {
     .draws = 4,
     .warm_up = 50,
     .seed = 1,
+    .keep = 3,
 };
 
 const cli_group cli_network_options = {

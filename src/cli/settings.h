@@ -87,6 +87,9 @@ typedef struct cli_settings {
 
     /* the run */
     uint64_t epochs, steps, seed, time_limit;
+    const char *checkpoint; /* a folder */
+    uint64_t checkpoint_every, keep;
+    bool resume;
     uint64_t adapt;                   /* updates in front of a plan by measured signals; 0: none */
     uint64_t batches, draws, warm_up; /* of fidelity: exact steps in front */
     const char *device, *log, *report, *dump, *trace, *out;

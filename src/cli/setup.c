@@ -287,6 +287,11 @@ static int make_plan(cli_setup *setup, bool inference, const pp_harm *harms, siz
                          pp__file_read(setup->engine, setup->settings->policy, &policy, &length));
         options.policy = policy;
     }
+    if (setup->stored_policy) {
+        options.policy = setup->stored_policy;
+        options.codec = NULL;
+        options.budget_bytes = 0;
+    }
     if (!code)
         code =
             cli_check_plan(setup, pp_plan_create(setup->graph, setup->profile, &options, plan_out));

@@ -27,8 +27,9 @@ typedef struct cli_setup {
     pp_plan *plan;
     pp_plan_summary summary;
     pp_session *session;
-    bool shipped_profile; /* set it before cli_setup_device: no profile of the user's */
-    bool profiling;       /* set it before cli_setup_device: the device records a trace */
+    const char *stored_policy; /* of a checkpoint, in the place of codec and budget; borrowed */
+    bool shipped_profile;      /* set it before cli_setup_device: no profile of the user's */
+    bool profiling;            /* set it before cli_setup_device: the device records a trace */
     bool is_ready;
     char notes[2048]; /* the library's log lines until everything is ready */
 } cli_setup;

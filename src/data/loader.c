@@ -276,6 +276,13 @@ void pp_loader_destroy(pp_loader *loader) {
 }
 
 pp_status pp_loader_start_epoch(pp_loader *loader, uint64_t epoch) {
+    return pp_loader_start_epoch_at(loader, epoch, 0);
+}
+
+pp_status pp_loader_start_epoch_at(pp_loader *loader, uint64_t epoch, size_t first) {
+    if (first > loader->batch_count)
+        return pp__fail(loader->dataset->engine, PP_ERROR_INVALID_ARGUMENT,
+                        "loader: batch %zu of an epoch of %zu", first, loader->batch_count);
     pthread_mutex_lock(&loader->mutex);
     loader->in_epoch = false;
     atomic_store(&loader->abandoning, true);
@@ -284,8 +291,8 @@ pp_status pp_loader_start_epoch(pp_loader *loader, uint64_t epoch) {
     /* Batches prepared ahead are given up; those that the caller holds keep their slots. */
     for (size_t i = 0; i < loader->slot_count; i++) loader->slots[i].ready = false;
     loader->claimed = loader->delivered;
-    loader->epoch_begin = loader->delivered;
-    loader->epoch_end = loader->delivered + loader->batch_count;
+    loader->epoch_begin = loader->delivered - first; /* may wrap; only differences count */
+    loader->epoch_end = loader->delivered + loader->batch_count - first;
     loader->epoch = epoch;
     if (loader->shuffle)
         pp__draw_order(loader->seed, epoch, loader->order, loader->sample_count);

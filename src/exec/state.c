@@ -50,6 +50,20 @@ static pp_status read_all(const pp_session *session, pp_state *state) {
                         sizeof state->metrics);
 }
 
+pp_status pp_state_create(const pp_plan *plan, pp_state **state_out) {
+    *state_out = NULL;
+    pp_state *state;
+    PP_TRY(pp__allocate(plan->engine, 1, sizeof *state, &state));
+    state->engine = plan->engine;
+    size_t bytes;
+    const pp_status status = describe(plan, state, &bytes);
+    if (status == PP_OK)
+        *state_out = state;
+    else
+        pp_state_destroy(state);
+    return status;
+}
+
 pp_status pp_state_save(pp_session *session, pp_state **state_out) {
     *state_out = NULL;
     if (session->micro_step)
@@ -58,20 +72,16 @@ pp_status pp_state_save(pp_session *session, pp_state **state_out) {
                         "are no part of a state",
                         (unsigned)session->micro_step, (unsigned)session->plan->accumulate);
     pp_state *state;
-    PP_TRY(pp__allocate(session->engine, 1, sizeof *state, &state));
-    state->engine = session->engine;
+    PP_TRY(pp_state_create(session->plan, &state));
     state->seed = session->seed;
     state->step_count = session->step_count;
     state->update_count = session->update_count;
     state->sample_count = session->sample_count;
-    size_t bytes;
-    pp_status status;
-    PP_TRY_GOTO(status, describe(session->plan, state, &bytes), fail);
-    PP_TRY_GOTO(status, read_all(session, state), fail);
-    *state_out = state;
-    return PP_OK;
-fail:
-    pp_state_destroy(state);
+    const pp_status status = read_all(session, state);
+    if (status == PP_OK)
+        *state_out = state;
+    else
+        pp_state_destroy(state);
     return status;
 }
 
@@ -141,4 +151,37 @@ void pp_state_destroy(pp_state *state) {
     pp__release(state->engine, state->parameters);
     pp__release(state->engine, state->bytes);
     pp__release(state->engine, state);
+}
+
+size_t pp_state_parameter_count(const pp_state *state) {
+    return state->parameter_count;
+}
+
+void pp_state_read_tensor(const pp_state *state, size_t parameter, pp_state_part part,
+                          pp_state_tensor *tensor_out) {
+    unsigned char *data = state->bytes;
+    for (size_t p = 0; p < parameter; p++)
+        for (int t = 0; t < PP__STATE_TENSORS; t++) data += state->parameters[p].bytes[t];
+    for (int t = 0; t < (int)part; t++) data += state->parameters[parameter].bytes[t];
+    *tensor_out = (pp_state_tensor){.name = state->parameters[parameter].name,
+                                    .bytes = state->parameters[parameter].bytes[part],
+                                    .data = data};
+}
+
+void pp_state_read_counts(const pp_state *state, pp_state_counts *counts_out) {
+    *counts_out = (pp_state_counts){.seed = state->seed,
+                                    .steps = state->step_count,
+                                    .updates = state->update_count,
+                                    .samples = state->sample_count,
+                                    .loss_sum = state->metrics[0],
+                                    .hits = state->metrics[1]};
+}
+
+void pp_state_write_counts(pp_state *state, const pp_state_counts *counts) {
+    state->seed = counts->seed;
+    state->step_count = counts->steps;
+    state->update_count = counts->updates;
+    state->sample_count = counts->samples;
+    state->metrics[0] = counts->loss_sum;
+    state->metrics[1] = counts->hits;
 }

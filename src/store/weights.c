@@ -191,17 +191,20 @@ static pp_status report_parameter(loading *l, size_t parameter) {
                     found->name, pp__safe_type_name(found->type));
 }
 
-static bool is_bookkeeping(const char *name) {
+/* PyTorch's counters, and what a checkpoint has beside its parameters. */
+static bool is_bookkeeping(const loading *l, const char *name) {
     static const char suffix[] = "num_batches_tracked";
     const size_t length = strlen(name), wanted = sizeof suffix - 1;
-    return length >= wanted && !strcmp(name + length - wanted, suffix);
+    if (length >= wanted && !strcmp(name + length - wanted, suffix)) return true;
+    return pp__safe_metadata(l->file, "pocketprop.checkpoint") &&
+           (!strncmp(name, "optimizer.", 10) || !strncmp(name, "replay.", 7));
 }
 
 static pp_status report_all(loading *l) {
     for (size_t p = 0; p < pp_plan_parameter_count(l->plan); p++) PP_TRY(report_parameter(l, p));
     for (size_t t = 0; t < l->file->tensor_count; t++) {
         row *r;
-        if (l->used[t] || is_bookkeeping(l->names[t])) continue;
+        if (l->used[t] || is_bookkeeping(l, l->names[t])) continue;
         PP_TRY(add_row(l, PP_WEIGHTS_UNUSED, l->names[t], l->file->tensors[t].name, &r));
         print_shape(&l->file->tensors[t], r->found);
     }

@@ -1,0 +1,105 @@
+#include "cli/checkpoints.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool had_adapted(const cli_checkpoints *c) {
+    pp_checkpoint_place place;
+    pp_checkpoint_describe(c->from, &place);
+    const uint64_t adapt = c->setup->settings->adapt;
+    return adapt && place.updates > adapt;
+}
+
+int cli_checkpoints_open(cli_checkpoints *c, cli_setup *setup) {
+    const cli_settings *settings = setup->settings;
+    *c = (cli_checkpoints){.setup = setup};
+    if (!settings->checkpoint) {
+        if (!settings->resume) return CLI_OK;
+        return cli_fail(setup->command, "--resume: found no --checkpoint, expected the folder");
+    }
+    pp_checkpoint *checkpoint = NULL;
+    int code =
+        cli_check(setup, pp_checkpoint_open(setup->engine, settings->checkpoint, &checkpoint));
+    if (code) return code;
+    if (checkpoint && !settings->resume) {
+        code = cli_fail(setup->command,
+                        "--checkpoint: found '%s', expected a folder without checkpoints, or "
+                        "--resume to go on from them",
+                        pp_checkpoint_path(checkpoint));
+        pp_checkpoint_close(checkpoint);
+        return code;
+    }
+    c->from = checkpoint;
+    if (!checkpoint) return CLI_OK;
+    pp_checkpoint_place place;
+    pp_checkpoint_describe(checkpoint, &place);
+    c->saved_at = place.updates;
+    if (had_adapted(c)) setup->stored_policy = place.policy;
+    return CLI_OK;
+}
+
+void cli_checkpoints_close(cli_checkpoints *c) {
+    pp_checkpoint_close(c->from);
+    c->from = NULL;
+}
+
+static void print_schedule(cli_checkpoints *c, const pp_schedule *s) {
+    snprintf(c->schedule, sizeof c->schedule,
+             "%s from %.9g, %" PRIu64 " updates, %" PRIu64
+             " of warm-up, a factor of %.9g every "
+             "%" PRIu64,
+             c->setup->settings->schedule, (double)s->base, s->total_steps, s->warmup_steps,
+             (double)s->gamma, s->step_every);
+}
+
+int cli_checkpoints_load(cli_checkpoints *c, const pp_schedule *schedule, uint64_t *epoch_out,
+                         uint64_t *samples_out) {
+    cli_setup *setup = c->setup;
+    *epoch_out = *samples_out = 0;
+    if (!setup->settings->checkpoint) return CLI_OK;
+    print_schedule(c, schedule);
+    if (!c->from) {
+        if (setup->settings->resume)
+            fprintf(stderr, "%s has no checkpoint; the run begins\n", setup->settings->checkpoint);
+        return CLI_OK;
+    }
+    int code = cli_check(setup, pp_checkpoint_load(c->from, setup->session));
+    if (code) return code;
+    pp_checkpoint_place place;
+    pp_checkpoint_describe(c->from, &place);
+    *epoch_out = place.epoch;
+    *samples_out = place.samples;
+    fprintf(stderr, "resumed from %s: %" PRIu64 " updates, %" PRIu64 " whole epochs\n",
+            pp_checkpoint_path(c->from), place.updates, place.epoch);
+    if (place.schedule && strcmp(place.schedule, c->schedule) != 0)
+        fprintf(stderr, "another schedule than before (%s): now %s\n", place.schedule, c->schedule);
+    return CLI_OK;
+}
+
+bool cli_checkpoints_due(const cli_checkpoints *c) {
+    const cli_settings *settings = c->setup->settings;
+    return settings->checkpoint && settings->checkpoint_every &&
+           pp_session_update_count(c->setup->session) >= c->saved_at + settings->checkpoint_every;
+}
+
+void cli_checkpoints_save(cli_checkpoints *c, uint64_t epoch, uint64_t samples) {
+    cli_setup *setup = c->setup;
+    const cli_settings *settings = setup->settings;
+    if (!settings->checkpoint) return;
+    char *policy = NULL;
+    pp_status status = pp_plan_print_policy(setup->plan, &policy);
+    const pp_checkpoint_place place = {
+        .epoch = epoch, .samples = samples, .policy = policy, .schedule = c->schedule};
+    if (status == PP_OK)
+        status = pp_checkpoint_save(setup->session, settings->checkpoint, &place,
+                                    (uint32_t)settings->keep);
+    pp_text_free(setup->engine, policy);
+    if (status == PP_ERROR_UNSUPPORTED) return;
+    c->failed = status != PP_OK;
+    if (status == PP_OK)
+        c->saved_at = pp_session_update_count(setup->session);
+    else
+        fprintf(stderr, "pocketprop %s: --checkpoint: nothing saved: %s\n", setup->command->name,
+                pp_engine_error(setup->engine));
+}

@@ -1,0 +1,34 @@
+/* train --checkpoint and --resume: a run that goes on where it was cut off. Without the options
+ * everything here does nothing. */
+#ifndef PP_CLI_CHECKPOINTS_H
+#define PP_CLI_CHECKPOINTS_H
+
+#include <pocketprop/checkpoint.h>
+
+#include "cli/setup.h"
+
+typedef struct cli_checkpoints {
+    cli_setup *setup;    /* borrowed */
+    pp_checkpoint *from; /* what the run goes on from, or NULL */
+    char schedule[160];  /* in words */
+    uint64_t saved_at;   /* updates */
+    bool failed;         /* the last one could not be written */
+} cli_checkpoints;
+
+/* Opens what --resume goes on from, before there is a plan: its policy is the plan's where --adapt
+ * had made one. */
+int cli_checkpoints_open(cli_checkpoints *checkpoints, cli_setup *setup);
+void cli_checkpoints_close(cli_checkpoints *checkpoints); /* accepts a zeroed one */
+
+/* Loads it into the session, and says so. `epoch_out` and `samples_out`: where the data goes on. */
+int cli_checkpoints_load(cli_checkpoints *checkpoints, const pp_schedule *schedule,
+                         uint64_t *epoch_out, uint64_t *samples_out);
+
+/* --checkpoint-every updates have passed. */
+bool cli_checkpoints_due(const cli_checkpoints *checkpoints);
+
+/* Between two updates nothing is saved; the next call does. What cannot be written is a warning, and
+ * the run goes on. */
+void cli_checkpoints_save(cli_checkpoints *checkpoints, uint64_t epoch, uint64_t samples);
+
+#endif

@@ -1,0 +1,128 @@
+/* train --checkpoint, --resume: a run that was cut off ends with the weights and the log of one that
+ * was not. */
+
+#include "cli/program.h"
+#include "support/support.h"
+
+#define RUN "train --model resnet8-digits --data digits --limit 320 --batch 32 --epochs 4 --json "
+
+enum { LOG_TEXT = 1 << 14 };
+
+static void copy_digest(const char *json, char text[64]) {
+    const char *place = strstr(json, "weights_digest");
+    ck_assert_msg(place != NULL, "no digest in %s", json);
+    snprintf(text, 64, "%.*s", (int)strcspn(place, ",\n"), place);
+}
+
+/* The log without what depends on the clock. */
+static void read_log(const char *name, char text[LOG_TEXT]) {
+    char path[512], line[1024];
+    snprintf(path, sizeof path, "%s/%s", test_scratch_folder(), name);
+    FILE *file = fopen(path, "r");
+    ck_assert_msg(file != NULL, "no %s", path);
+    size_t length = 0;
+    *text = 0;
+    while (fgets(line, sizeof line, file)) {
+        char *speed = strstr(line, "\"images_per_second\"");
+        if (speed) *speed = 0;
+        length += (size_t)snprintf(text + length, LOG_TEXT - length, "%s\n", line);
+        ck_assert_uint_lt(length, LOG_TEXT);
+    }
+    fclose(file);
+}
+
+static const struct {
+    const char *options;
+    unsigned every;
+} cases[] = {
+    {"--codec raw", 3},
+    {"--codec norm:4 --optimizer adam --optimizer-bits 8 --dropout 0.2", 7},
+    {"--codec norm:2 --accumulate 4 --augment", 1},
+    {"--budget 1300K --adapt 12", 5},
+    {"--freeze 'conv1.*' --freeze '*.running_*' --rate 'linear.*=2'", 4},
+};
+
+/* Two times three epochs of the four, as if the machine had gone down in between: what a checkpoint
+ * of the second epoch's midst leaves is what the run goes on from. */
+START_TEST(a_run_in_pieces_is_the_run) {
+    char arguments[1024], whole[64], pieces[64];
+    static char whole_log[LOG_TEXT], log[LOG_TEXT];
+    const char *scratch = test_scratch_folder();
+    snprintf(arguments, sizeof arguments, RUN "%s --log %s/whole%d", cases[_i].options, scratch,
+             _i);
+    const outcome *found = run(arguments);
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    copy_digest(found->out, whole);
+    char name[32];
+    snprintf(name, sizeof name, "whole%d", _i);
+    read_log(name, whole_log);
+    snprintf(arguments, sizeof arguments,
+             RUN "%s --log %s/pieces%d --checkpoint %s/run%d --checkpoint-every %u --keep 100",
+             cases[_i].options, scratch, _i, scratch, _i, cases[_i].every);
+    found = run(arguments);
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    copy_digest(found->out, pieces);
+    ck_assert_str_eq(whole, pieces);
+    /* Take the last half of the checkpoints away. */
+    char command[1024];
+    snprintf(command, sizeof command,
+             "cd %s/run%d && n=$(ls | wc -l) && ls | tail -n $((n / 2)) | xargs rm", scratch, _i);
+    ck_assert_int_eq(system(command), 0);
+    snprintf(arguments + strlen(arguments), sizeof arguments - strlen(arguments), " --resume");
+    found = run(arguments);
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    ck_assert_msg(strstr(found->err, "resumed from ") != NULL, "%s", found->err);
+    copy_digest(found->out, pieces);
+    ck_assert_str_eq(whole, pieces);
+    snprintf(name, sizeof name, "pieces%d", _i);
+    read_log(name, log);
+    ck_assert_str_eq(whole_log, log);
+}
+END_TEST
+
+START_TEST(what_is_wrong_is_said) {
+    char arguments[1024];
+    const char *scratch = test_scratch_folder();
+    const outcome *found = run(RUN "--resume");
+    ck_assert_int_eq(found->status, 2);
+    ck_assert(strstr(found->err, "--resume: found no --checkpoint") != NULL);
+
+    snprintf(arguments, sizeof arguments, RUN "--checkpoint %s/said --resume --epochs 1", scratch);
+    found = run(arguments);
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    ck_assert(strstr(found->err, "has no checkpoint; the run begins") != NULL);
+    snprintf(arguments, sizeof arguments, RUN "--checkpoint %s/said", scratch);
+    found = run(arguments);
+    ck_assert_int_eq(found->status, 2);
+    ck_assert_uint_eq(line_count(found->err), 1);
+    ck_assert(strstr(found->err, "expected a folder without checkpoints") != NULL);
+
+    snprintf(arguments, sizeof arguments, RUN "--checkpoint %s/said --resume --optimizer adam",
+             scratch);
+    found = run(arguments);
+    ck_assert_int_eq(found->status, 2);
+    ck_assert(strstr(found->err, "optimizer.moment2.") != NULL);
+
+    snprintf(arguments, sizeof arguments, RUN "--checkpoint %s/said --resume --codec norm:4",
+             scratch);
+    found = run(arguments);
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    ck_assert(strstr(found->err, "another schedule than before") != NULL);
+
+    snprintf(arguments, sizeof arguments, RUN "--epochs 1 --checkpoint %s/none/deep", scratch);
+    found = run(arguments);
+    ck_assert_int_eq(found->status, 1);
+    ck_assert(strstr(found->err, "--checkpoint: nothing saved: ") != NULL);
+    ck_assert(strstr(found->out, "weights_digest") != NULL);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("cli/resume");
+    TCase *test = tcase_create("program");
+    tcase_set_timeout(test, 0);
+    tcase_add_loop_test(test, a_run_in_pieces_is_the_run, 0, sizeof cases / sizeof *cases);
+    tcase_add_test(test, what_is_wrong_is_said);
+    suite_add_tcase(suite, test);
+    return test_run(suite);
+}
