@@ -1,6 +1,6 @@
 /* bitmap.cl: what a ReLU let pass, as a mask of its positive elements and those elements behind one
  * another in float32 (after Jain et al., "Gist", ISCA 2018, and BitTrain, 2021; METHODS C.2).
- * Encoding: bitmap_encode.cl.
+ * Encoding: bitmap_encode.cl; decoding of whole images: bitmap_decode.cl.
  *
  * There is room for `capacity` float32 values an image. An image with more of them keeps all in as
  * many bits as fit: 32 bits, else 16, 8, 4 or 2, for the whole image. The mask is exact always.
@@ -46,6 +46,26 @@ static inline uint bitmap_values_at(uint image_octets) {
     return BITMAP_HEADER_BYTES + blocks * BITMAP_BLOCK_BYTES;
 }
 
+/* For kernels over whole tensors, which get extents as arguments. */
+static inline size_t bitmap_image_bytes(uint image_octets, uint capacity) {
+    return bitmap_values_at(image_octets) + 4 * (size_t)capacity;
+}
+
+/* A work-item's blocks, counted from the first image's first. */
+typedef struct {
+    size_t begin, end;
+    uint image_blocks;
+} bitmap_share;
+
+static inline bitmap_share bitmap_share_of(uint image_octets, uint images) {
+    const uint height = max(COMMON_CHUNK / BITMAP_OCTETS, 1);
+    bitmap_share s;
+    s.image_blocks = (image_octets + BITMAP_OCTETS - 1) / BITMAP_OCTETS;
+    s.begin = get_global_id(0) * height;
+    s.end = min(s.begin + height, (size_t)images * s.image_blocks);
+    return s;
+}
+
 /* Where octet `o` of a line of images lies. */
 typedef struct {
     __global const uchar *image, *block;
@@ -75,21 +95,13 @@ static inline uint bitmap_rank(__global const uchar *mask, uint octet) {
     return (uint)sum2.x + sum2.y;
 }
 
-static inline float8 codec_value8(__global const uchar *code, size_t pixel, uint c0,
-                                  uint channels) {
-    const bitmap_place at = bitmap_place_of(code, pixel * ((channels + 7) / 8) + c0 / 8);
-    __global const uint *header = (__global const uint *)at.image;
-    __global const uchar *values = at.image + bitmap_values_at(BITMAP_IMAGE);
-    const float8 zero = (float8)(as_float(header[3]));
-    const uchar bits = at.block[BITMAP_START_BYTES + at.octet];
-    if (bits == 0) return zero;
-    const uint width = header[1], start = *(__global const uint *)at.block;
+/* The values of an octet's `bits`, of which `rank` lie in front in the block; `bits` is not 0. */
+static inline float8 bitmap_gather8(__global const uchar *from, uint width, float step, uint bits,
+                                    uint rank, float8 zero) {
     const uint8 before = popcount((uint8)(bits) & (uint8)(0, 1, 3, 7, 15, 31, 63, 127));
     /* A lane without a value reads one of the octet's. */
-    const uint8 last = (uint8)(popcount((uint)bits) - 1u);
-    const uint8 index =
-        min(before, last) + (uint8)(bitmap_rank(at.block + BITMAP_START_BYTES, at.octet));
-    __global const uchar *from = values + start;
+    const uint8 last = (uint8)(popcount(bits) - 1u);
+    const uint8 index = min(before, last) + (uint8)(rank);
     uint i[8];
     float v[8];
     vstore8(index, 0, i);
@@ -98,13 +110,24 @@ static inline float8 codec_value8(__global const uchar *code, size_t pixel, uint
     } else if (width == 16) {
         for (uint k = 0; k < 8; k++) v[k] = vload_half(i[k], (__global const half *)from);
     } else {
-        const float step = as_float(header[2]);
         for (uint k = 0; k < 8; k++) {
             const uint bit = i[k] * width, q = from[bit / 8] >> bit % 8 & ((1u << width) - 1u);
             v[k] = ((float)q + 0.5f) * step;
         }
     }
-    return select(zero, vload8(0, v), unpack_mask8(bits));
+    return select(zero, vload8(0, v), unpack_mask8((uchar)bits));
+}
+
+static inline float8 codec_value8(__global const uchar *code, size_t pixel, uint c0,
+                                  uint channels) {
+    const bitmap_place at = bitmap_place_of(code, pixel * ((channels + 7) / 8) + c0 / 8);
+    __global const uint *header = (__global const uint *)at.image;
+    __global const uchar *values = at.image + bitmap_values_at(BITMAP_IMAGE);
+    const float8 zero = (float8)(as_float(header[3]));
+    const uint bits = at.block[BITMAP_START_BYTES + at.octet];
+    if (bits == 0) return zero;
+    return bitmap_gather8(values + *(__global const uint *)at.block, header[1], as_float(header[2]),
+                          bits, bitmap_rank(at.block + BITMAP_START_BYTES, at.octet), zero);
 }
 
 static inline int8 codec_mask8(__global const uchar *code, size_t pixel, uint c0, uint channels) {

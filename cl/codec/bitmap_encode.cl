@@ -32,25 +32,6 @@ static inline float8 bitmap_load8(__global const float *value, uint image, uint 
 #endif
 }
 
-static inline size_t bitmap_image_bytes(uint image_octets, uint capacity) {
-    return bitmap_values_at(image_octets) + 4 * (size_t)capacity;
-}
-
-/* A work-item's blocks, counted from the first image's first. */
-typedef struct {
-    size_t begin, end;
-    uint image_blocks;
-} bitmap_share;
-
-static inline bitmap_share bitmap_share_of(uint image_octets, uint images) {
-    const uint height = max(COMMON_CHUNK / BITMAP_OCTETS, 1);
-    bitmap_share s;
-    s.image_blocks = (image_octets + BITMAP_OCTETS - 1) / BITMAP_OCTETS;
-    s.begin = get_global_id(0) * height;
-    s.end = min(s.begin + height, (size_t)images * s.image_blocks);
-    return s;
-}
-
 /* Images of image_octets each -> masks, counts, maxima. */
 __kernel void bitmap_encode_mask(__global const float *restrict value, uint value_offset,
                                  __global uchar *restrict code, uint code_offset, uint image_octets,

@@ -22,7 +22,6 @@
 #include <string.h>
 
 #include "codec/codec.h"
-#include "codec/transcode.h"
 #include "profile/profile.h"
 #include "util/size.h"
 
@@ -88,42 +87,59 @@ static void define(const pp__stored *stored, pp__launch *launch) {
 }
 
 /* The extents are arguments here, so that values of all shapes share programs. */
-static void begin(const pp__stored *stored, const char *kernel, pp__stream *stream,
-                  pp__launch *launch) {
-    pp__launch_begin(launch, stream, "codec/bitmap_encode", kernel);
+static void begin(const pp__stored *stored, const char *file, const char *kernel,
+                  pp__stream *stream, pp__launch *launch) {
+    pp__launch_begin(launch, stream, file, kernel);
     pp__launch_prefix(launch, stored->coding.codec->file);
     pp__launch_define(launch, "COMMON_WHOLE", stored->shape.c % 8 == 0);
 }
 
-static void append_extents(const pp__stored *stored, pp__launch *launch) {
+static void append_extents(const pp__stored *stored, uint32_t images, pp__launch *launch) {
     pp__launch_u32(launch, image_octets(stored->shape));
     pp__launch_u32(launch, capacity_of(&stored->coding, stored->shape));
-    pp__launch_u32(launch, stored->shape.n);
+    pp__launch_u32(launch, images);
 }
 
-static pp_status cover_blocks(const pp__stored *stored, const char *kernel, pp__ref value,
-                              pp__stream *stream) {
+/* A work-item for so many blocks, behind extents and channels. */
+static pp_status cover_blocks(const pp__stored *stored, uint32_t images, pp__stream *stream,
+                              pp__launch *launch) {
     const uint32_t chunk = pp__profile_u32(pp__stream_profile(stream), "common.chunk");
-    const size_t blocks =
-        (size_t)stored->shape.n * pp__divide_up(image_octets(stored->shape), BLOCK_OCTETS);
+    const size_t blocks = (size_t)images * pp__divide_up(image_octets(stored->shape), BLOCK_OCTETS);
     const size_t share = chunk > BLOCK_OCTETS ? chunk / BLOCK_OCTETS : 1;
+    append_extents(stored, images, launch);
+    pp__launch_u32(launch, stored->shape.c);
+    return pp__launch_cover(launch, (blocks + share - 1) / share, 1, 1);
+}
+
+static pp_status encode_blocks(const pp__stored *stored, const char *kernel, pp__ref value,
+                               pp__stream *stream) {
     pp__launch l;
-    begin(stored, kernel, stream, &l);
+    begin(stored, "codec/bitmap_encode", kernel, stream, &l);
     pp__launch_tensor(&l, value, sizeof(float));
     pp__launch_tensor(&l, stored->code, 1);
-    append_extents(stored, &l);
-    pp__launch_u32(&l, stored->shape.c);
-    return pp__launch_cover(&l, (blocks + share - 1) / share, 1, 1);
+    return cover_blocks(stored, stored->shape.n, stream, &l);
 }
 
 static pp_status encode(const pp__stored *stored, pp__ref value, pp__stream *stream) {
-    PP_TRY(cover_blocks(stored, "bitmap_encode_mask", value, stream));
+    PP_TRY(encode_blocks(stored, "bitmap_encode_mask", value, stream));
     pp__launch l;
-    begin(stored, "bitmap_encode_scan", stream, &l);
+    begin(stored, "codec/bitmap_encode", "bitmap_encode_scan", stream, &l);
     pp__launch_tensor(&l, stored->code, 1);
-    append_extents(stored, &l);
+    append_extents(stored, stored->shape.n, &l);
     PP_TRY(pp__launch_cover(&l, stored->shape.n, 1, 1));
-    return cover_blocks(stored, "bitmap_encode_pack", value, stream);
+    return encode_blocks(stored, "bitmap_encode_pack", value, stream);
+}
+
+static pp_status decode(const pp__stored *stored, uint32_t first_image, uint32_t image_count,
+                        pp__ref value, pp__stream *stream) {
+    pp__ref code = stored->code;
+    code.offset_bytes +=
+        first_image * (stored_bytes(&stored->coding, stored->shape) / stored->shape.n);
+    pp__launch l;
+    begin(stored, "codec/bitmap_decode", "bitmap_decode", stream, &l);
+    pp__launch_tensor(&l, code, 1);
+    pp__launch_tensor(&l, value, sizeof(float));
+    return cover_blocks(stored, image_count, stream, &l);
 }
 
 const pp__codec pp__codec_bitmap = {
@@ -134,7 +150,7 @@ const pp__codec pp__codec_bitmap = {
     .stored_bytes = stored_bytes,
     .define = define,
     .encode = encode,
-    .decode = pp__transcode_decode,
+    .decode = decode,
     .views = {[PP__SUBJECT_ACTIVATION] = PP__VIEW_VALUE | PP__VIEW_MASK},
     .lossy = true,
     .dear = true, /* nothing may be called exact that an image beyond the density changes */
