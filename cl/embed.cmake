@@ -1,16 +1,50 @@
 # pocketprop_embed(source_dir output_c): makes one C file that holds every cl/**/*.cl and
 # platforms/*.profile as text, in the form of src/util/embedded.h. The build makes the file again when
-# one of them changes, comes or goes.
+# one of them changes, comes or goes. Comments are left out, their line ends are kept: error messages of drivers name
+# the lines of the files. Files that match one of pocketprop_absent_kernels (src/parts.cmake) are there, but empty.
 #
-# The same file is the script that does it: cmake -DLIST=... -DSOURCE_DIR=... -DOUTPUT=... -P embed.cmake
+# The same file is the script that does it:
+# cmake -DLIST=... -DSOURCE_DIR=... -DOUTPUT=... "-DABSENT=REGEX;..." -P embed.cmake
 
 if(CMAKE_SCRIPT_MODE_FILE)
+  # The text between the comments, and of these the line ends.
+  function(strip_comments text_variable)
+    set(rest "${${text_variable}}")
+    set(stripped "")
+    string(FIND "${rest}" "/*" begin)
+    while(begin GREATER_EQUAL 0)
+      string(SUBSTRING "${rest}" 0 ${begin} before)
+      string(SUBSTRING "${rest}" ${begin} -1 rest)
+      string(FIND "${rest}" "*/" end)
+      string(SUBSTRING "${rest}" 0 ${end} comment)
+      math(EXPR end "${end} + 2")
+      string(SUBSTRING "${rest}" ${end} -1 rest)
+      string(REGEX REPLACE "[^\n]" "" line_ends "${comment}")
+      string(APPEND stripped "${before} ${line_ends}")
+      string(FIND "${rest}" "/*" begin)
+    endwhile()
+    set(${text_variable} "${stripped}${rest}" PARENT_SCOPE)
+  endfunction()
+
   file(STRINGS ${LIST} paths)
   set(arrays "")
   set(rows "")
   set(index 0)
   foreach(path IN LISTS paths)
-    file(READ ${SOURCE_DIR}/${path} hex HEX)
+    file(READ ${SOURCE_DIR}/${path} text)
+    if(path MATCHES "\\.cl$")
+      strip_comments(text)
+    else()
+      string(REGEX REPLACE "#[^\n]*" "" text "${text}")
+    endif()
+    string(REGEX REPLACE "[ \t]+\n" "\n" text "${text}")
+    foreach(pattern IN LISTS ABSENT)
+      if(path MATCHES "${pattern}")
+        set(text "")
+      endif()
+    endforeach()
+    file(WRITE ${OUTPUT}.text "${text}")
+    file(READ ${OUTPUT}.text hex HEX)
     string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
     # cl/op/conv2d.cl is called op/conv2d, platforms/mali.profile keeps its folder.
     string(REGEX REPLACE "^cl/|\\.[a-z]+$" "" name ${path})
@@ -36,7 +70,7 @@ function(pocketprop_embed source_dir output_c)
   list(TRANSFORM paths PREPEND ${source_dir}/)
   add_custom_command(OUTPUT ${output_c}
     COMMAND ${CMAKE_COMMAND} -DLIST=${list_file} -DSOURCE_DIR=${source_dir} -DOUTPUT=${output_c}
-      -P ${pocketprop_embed_script}
+      "-DABSENT=${pocketprop_absent_kernels}" -P ${pocketprop_embed_script}
     DEPENDS ${paths} ${list_file} ${pocketprop_embed_script}
     COMMENT "Embedding kernels and profiles" VERBATIM)
 endfunction()

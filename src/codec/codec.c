@@ -52,6 +52,10 @@ pp_status pp__coding_read(pp_engine *engine, const char *text, pp__coding *codin
     if (*parameters == ':' && parameters[1] && parameters[1] != ',') parameters++;
     pp__coding coding = {.codec = find(text, name_length)};
     if (!coding.codec) return unknown(engine, text);
+    if (!coding.codec->stored_bytes)
+        return pp__fail(engine, PP_ERROR_UNSUPPORTED,
+                        "codec '%s': this build leaves %s out (CMake option POCKETPROP_WITHOUT)",
+                        text, coding.codec->name);
     if (!coding.codec->read) {
         if (text[name_length])
             return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT, "codec '%s': %s takes no parameters",

@@ -68,6 +68,11 @@ static pp_status check_inputs(pp_graph *graph, const char *name, const pp__op *o
 static pp_status append(pp_graph *graph, const char *name, const pp__op *op, const pp_value *inputs,
                         const void *params) {
     PP_TRY(check_name(graph, name));
+    if (!pp__op_is_built(op))
+        return pp__fail(graph->engine, PP_ERROR_UNSUPPORTED,
+                        "graph: node '%s' is a %s, which this build leaves out (CMake option "
+                        "POCKETPROP_WITHOUT)",
+                        name, op->name);
     PP_TRY(check_inputs(graph, name, op, inputs));
     PP_TRY(pp__grow(graph->engine, &graph->nodes, &graph->node_capacity, graph->node_count + 1,
                     sizeof *graph->nodes));

@@ -171,6 +171,11 @@ typedef struct pp__op {
     uint32_t traits; /* a sum of pp__op_trait */
 } pp__op;
 
+/* False: the build leaves the operator out (POCKETPROP_WITHOUT), and it has a name alone. */
+static inline bool pp__op_is_built(const pp__op *op) {
+    return op->infer != NULL;
+}
+
 /* Every operator by its C name: pp__op_conv2d, ... */
 #define PP__OP(name) extern const pp__op pp__op_##name;
 #include "op/op_list.inc"

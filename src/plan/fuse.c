@@ -14,7 +14,9 @@ static const pp__op *fused_op(const pp_plan *plan, const pp__plan_node *second) 
     const pp__plan_node *first = &plan->nodes[second->inputs[0]];
     if (first->consumer_count != 1) return NULL;
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        if (first->op == pairs[i].first && second->op == pairs[i].second) return pairs[i].fused;
+        if (first->op == pairs[i].first && second->op == pairs[i].second &&
+            pp__op_is_built(pairs[i].fused))
+            return pairs[i].fused;
     return NULL;
 }
 
