@@ -54,8 +54,8 @@ typedef struct pp_checkpoint_place {
  * an interrupted write left behind. After a failure everything that was there still is. Waits for the
  * device. PP_ERROR_UNSUPPORTED: between two micro-steps; PP_ERROR_IO; PP_ERROR_OUT_OF_MEMORY;
  * PP_ERROR_DEVICE. */
-pp_status pp_checkpoint_save(pp_session *session, const char *folder,
-                             const pp_checkpoint_place *place, uint32_t keep);
+PP_API pp_status pp_checkpoint_save(pp_session *session, const char *folder,
+                                    const pp_checkpoint_place *place, uint32_t keep);
 
 typedef struct pp_checkpoint pp_checkpoint;
 
@@ -63,18 +63,19 @@ typedef struct pp_checkpoint pp_checkpoint;
  * damaged or foreign, each of which is named in a warning of the log. *checkpoint_out is NULL where
  * the folder is missing or has no checkpoint at all. The caller owns it. PP_ERROR_CORRUPT_DATA: there
  * are some, and none is good; PP_ERROR_IO; PP_ERROR_OUT_OF_MEMORY. */
-pp_status pp_checkpoint_open(pp_engine *engine, const char *folder, pp_checkpoint **checkpoint_out);
-void pp_checkpoint_close(pp_checkpoint *checkpoint); /* accepts NULL */
+PP_API pp_status pp_checkpoint_open(pp_engine *engine, const char *folder,
+                                    pp_checkpoint **checkpoint_out);
+PP_API void pp_checkpoint_close(pp_checkpoint *checkpoint); /* accepts NULL */
 
 /* Texts and the replay set live as long as the checkpoint. */
-void pp_checkpoint_describe(const pp_checkpoint *checkpoint, pp_checkpoint_place *place_out);
-const char *pp_checkpoint_path(const pp_checkpoint *checkpoint);
+PP_API void pp_checkpoint_describe(const pp_checkpoint *checkpoint, pp_checkpoint_place *place_out);
+PP_API const char *pp_checkpoint_path(const pp_checkpoint *checkpoint);
 
 /* Parameters, running statistics, moments, metrics, counts and seed into a session. Everything is
  * read and checked before anything is written to it. PP_ERROR_SHAPE: another network, other frozen
  * parameters, or another optimizer; PP_ERROR_CORRUPT_DATA; PP_ERROR_IO; PP_ERROR_OUT_OF_MEMORY;
  * PP_ERROR_DEVICE. */
-pp_status pp_checkpoint_load(pp_checkpoint *checkpoint, pp_session *session);
+PP_API pp_status pp_checkpoint_load(pp_checkpoint *checkpoint, pp_session *session);
 
 #ifdef __cplusplus
 }

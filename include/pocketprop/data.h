@@ -60,9 +60,9 @@ typedef struct pp_dataset_options {
  * PP_ERROR_CORRUPT_DATA: truncated file, wrong magic, label out of range, unequal counts, empty
  * class folder, different classes in DIR/train and DIR/test. PP_ERROR_OUT_OF_MEMORY. Each message
  * names the file, what was found and what was expected. The engine must outlive the data set. */
-pp_status pp_dataset_open(pp_engine *engine, const char *specification, pp_split split,
-                          const pp_dataset_options *options, pp_dataset **dataset_out);
-void pp_dataset_close(pp_dataset *dataset); /* accepts NULL */
+PP_API pp_status pp_dataset_open(pp_engine *engine, const char *specification, pp_split split,
+                                 const pp_dataset_options *options, pp_dataset **dataset_out);
+PP_API void pp_dataset_close(pp_dataset *dataset); /* accepts NULL */
 
 typedef struct pp_dataset_info {
     size_t count;
@@ -72,10 +72,10 @@ typedef struct pp_dataset_info {
     float mean[3], deviation[3]; /* the format's usual normalisation, per channel, of pixels in [0,
                                     1]; image folders have ImageNet's */
 } pp_dataset_info;
-void pp_dataset_describe(const pp_dataset *dataset, pp_dataset_info *info_out);
+PP_API void pp_dataset_describe(const pp_dataset *dataset, pp_dataset_info *info_out);
 
 /* Borrowed from the data set; "" without names (cifar100) or beyond the last class. */
-const char *pp_dataset_class_name(const pp_dataset *dataset, uint32_t class_index);
+PP_API const char *pp_dataset_class_name(const pp_dataset *dataset, uint32_t class_index);
 
 /* Zeroed members, but for `batch`: everything in order, prepared within pp_loader_next. */
 typedef struct pp_loader_options {
@@ -100,24 +100,25 @@ typedef struct pp_loader_options {
  * decoding an image file needs comes from malloc. PP_ERROR_INVALID_ARGUMENT: an option that cannot
  * be right, or drop_last with fewer samples than a batch; PP_ERROR_OUT_OF_MEMORY: memory or a
  * thread is refused. */
-pp_status pp_loader_create(pp_dataset *dataset, const pp_loader_options *options,
-                           pp_loader **loader_out);
-void pp_loader_destroy(pp_loader *loader); /* at any time; waits for its threads; accepts NULL */
+PP_API pp_status pp_loader_create(pp_dataset *dataset, const pp_loader_options *options,
+                                  pp_loader **loader_out);
+/* At any time; waits for its threads; accepts NULL. */
+PP_API void pp_loader_destroy(pp_loader *loader);
 
 /* Begins epoch number `epoch` (any number, in any order); abandons the running one. */
-pp_status pp_loader_start_epoch(pp_loader *loader, uint64_t epoch);
-size_t pp_loader_batch_count(const pp_loader *loader); /* of one epoch */
+PP_API pp_status pp_loader_start_epoch(pp_loader *loader, uint64_t epoch);
+PP_API size_t pp_loader_batch_count(const pp_loader *loader); /* of one epoch */
 
 /* The same from batch number `first` on, without preparing those before it: to go on where a run was
  * cut off. At most the batch count, which leaves nothing. */
-pp_status pp_loader_start_epoch_at(pp_loader *loader, uint64_t epoch, size_t first);
+PP_API pp_status pp_loader_start_epoch_at(pp_loader *loader, uint64_t epoch, size_t first);
 
 /* The next batch, or count 0 at the epoch's end; `targets` is NULL. Only an epoch's last batch may
  * hold fewer than `batch` samples. Its memory stays untouched until the third next call, across
  * epochs too. PP_ERROR_IO, PP_ERROR_CORRUPT_DATA: a sample's file cannot be read, wherever that was
  * noticed; the failure is reported again by every call until another epoch begins.
  * PP_ERROR_INVALID_ARGUMENT: no epoch yet. */
-pp_status pp_loader_next(pp_loader *loader, pp_batch *batch_out);
+PP_API pp_status pp_loader_next(pp_loader *loader, pp_batch *batch_out);
 
 #ifdef __cplusplus
 }

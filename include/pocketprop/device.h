@@ -52,8 +52,8 @@ typedef struct pp_device_info {
 
 /* Fills up to `capacity` entries (`infos` may be NULL when it is 0); *count_out is the number there
  * are. No platform and no device is no error here: *count_out is 0. */
-pp_status pp_device_list(pp_engine *engine, pp_device_info *infos, size_t capacity,
-                         size_t *count_out);
+PP_API pp_status pp_device_list(pp_engine *engine, pp_device_info *infos, size_t capacity,
+                                size_t *count_out);
 
 /* Zeroed members are the defaults. */
 typedef struct pp_device_options {
@@ -69,12 +69,12 @@ typedef struct pp_device_options {
  * PP_ERROR_INVALID_ARGUMENT when nothing matches: the message lists what there is.
  * PP_ERROR_UNSUPPORTED: the device has no OpenCL 1.2 or no compiler. The caller owns *device_out
  * and closes it after its sessions; closing waits, and writes built programs to the cache. */
-pp_status pp_device_open(pp_engine *engine, const char *selector, const pp_device_options *options,
-                         pp_device **device_out);
-void pp_device_close(pp_device *device); /* accepts NULL */
+PP_API pp_status pp_device_open(pp_engine *engine, const char *selector,
+                                const pp_device_options *options, pp_device **device_out);
+PP_API void pp_device_close(pp_device *device); /* accepts NULL */
 
 /* Borrowed from the device. */
-const pp_device_info *pp_device_describe(const pp_device *device);
+PP_API const pp_device_info *pp_device_describe(const pp_device *device);
 
 /* Counters since the device was opened. */
 typedef struct pp_device_counters {
@@ -85,7 +85,7 @@ typedef struct pp_device_counters {
     uint64_t programs_loaded; /* from the on-disk cache */
     uint64_t kernels_enqueued;
 } pp_device_counters;
-void pp_device_read_counters(const pp_device *device, pp_device_counters *counters_out);
+PP_API void pp_device_read_counters(const pp_device *device, pp_device_counters *counters_out);
 
 /* The trace of a device that was opened with `profiling`: every kernel, copy and transfer with its
  * times, in the order in which they were enqueued.
@@ -116,15 +116,15 @@ typedef struct pp_device_trace_event {
 /* Waits for the device, then fills up to `capacity` entries, the oldest first (`events` may be NULL
  * when it is 0); *count_out is the number there are. PP_ERROR_UNSUPPORTED: a device without
  * `profiling`; PP_ERROR_DEVICE: a command failed. The same holds for the two calls below. */
-pp_status pp_device_read_trace(pp_device *device, pp_device_trace_event *events, size_t capacity,
-                               size_t *count_out);
+PP_API pp_status pp_device_read_trace(pp_device *device, pp_device_trace_event *events,
+                                      size_t capacity, size_t *count_out);
 
 /* Waits for the device and forgets what was traced so far. */
-pp_status pp_device_clear_trace(pp_device *device);
+PP_API pp_status pp_device_clear_trace(pp_device *device);
 
 /* While paused, commands are enqueued without events and leave nothing in the trace. Does not
  * wait. */
-pp_status pp_device_pause_trace(pp_device *device, bool paused);
+PP_API pp_status pp_device_pause_trace(pp_device *device, bool paused);
 
 #ifdef __cplusplus
 }

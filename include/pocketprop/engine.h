@@ -49,20 +49,20 @@ typedef struct pp_engine_options {
 
 /* Creates an engine. `options` may be NULL; it is copied. On success the caller owns *engine_out.
  * Returns PP_ERROR_OUT_OF_MEMORY, or PP_ERROR_INVALID_ARGUMENT for half an allocator. */
-pp_status pp_engine_create(const pp_engine_options *options, pp_engine **engine_out);
+PP_API pp_status pp_engine_create(const pp_engine_options *options, pp_engine **engine_out);
 
 /* Accepts NULL. Everything created from the engine must be gone. */
-void pp_engine_destroy(pp_engine *engine);
+PP_API void pp_engine_destroy(pp_engine *engine);
 
 /* The sentence that belongs to the last failure: what was found, where, what was expected.
  * Borrowed; valid until the next failing call. "" when nothing has failed yet. */
-const char *pp_engine_error(const pp_engine *engine);
+PP_API const char *pp_engine_error(const pp_engine *engine);
 
 /* Host allocations made through this engine so far, ever. A training step adds none (session.h). */
-size_t pp_engine_allocation_count(const pp_engine *engine);
+PP_API size_t pp_engine_allocation_count(const pp_engine *engine);
 
 /* The library's version at run time, e.g. "0.1.0". */
-const char *pp_version(void);
+PP_API const char *pp_version(void);
 
 #ifdef __cplusplus
 }

@@ -36,15 +36,15 @@ typedef uint32_t pp_value;
 #define PP_NO_VALUE 0u
 
 /* The caller owns *graph_out. */
-pp_status pp_graph_create(pp_engine *engine, pp_graph **graph_out);
-void pp_graph_destroy(pp_graph *graph); /* accepts NULL */
+PP_API pp_status pp_graph_create(pp_engine *engine, pp_graph **graph_out);
+PP_API void pp_graph_destroy(pp_graph *graph); /* accepts NULL */
 
 /* PP_OK, or the first failure of any builder call. */
-pp_status pp_graph_status(const pp_graph *graph);
+PP_API pp_status pp_graph_status(const pp_graph *graph);
 
 /* The network's one input, [height, width, channels], float32. PP_ERROR_SHAPE for a zero extent. */
-pp_value pp_graph_input(pp_graph *graph, const char *name, uint32_t height, uint32_t width,
-                        uint32_t channels);
+PP_API pp_value pp_graph_input(pp_graph *graph, const char *name, uint32_t height, uint32_t width,
+                               uint32_t channels);
 
 /* What an image's bytes stand for, per channel:
  *
@@ -62,8 +62,8 @@ typedef struct pp_pixels {
  * until the first layers read them, in forward and, where a weight gradient needs the input, in
  * backward too. At most PP_PIXEL_CHANNELS channels; `pixels` is copied. PP_ERROR_SHAPE for a zero extent or
  * more channels; PP_ERROR_INVALID_ARGUMENT, from pp_plan_create, for numbers that no image has. */
-pp_value pp_graph_input_bytes(pp_graph *graph, const char *name, uint32_t height, uint32_t width,
-                              uint32_t channels, const pp_pixels *pixels);
+PP_API pp_value pp_graph_input_bytes(pp_graph *graph, const char *name, uint32_t height,
+                                     uint32_t width, uint32_t channels, const pp_pixels *pixels);
 
 /* 2-D convolution (cross-correlation). In every params struct of this header 0 stands for the usual
  * value: stride, dilation and groups 1, padding 0. Padding is with zeros, on both sides. [h, w, c]
@@ -78,8 +78,8 @@ typedef struct pp_conv2d_params {
     uint32_t groups;
     bool bias;
 } pp_conv2d_params;
-pp_value pp_graph_conv2d(pp_graph *graph, const char *name, pp_value input,
-                         const pp_conv2d_params *params);
+PP_API pp_value pp_graph_conv2d(pp_graph *graph, const char *name, pp_value input,
+                                const pp_conv2d_params *params);
 
 /* Fully connected: flattens its input in h, w, c order. [h, w, c] -> [1, 1, out_features].
  * Weights are drawn from N(0, 1/fan_in), biases 0. */
@@ -87,8 +87,8 @@ typedef struct pp_dense_params {
     uint32_t out_features;
     bool bias;
 } pp_dense_params;
-pp_value pp_graph_dense(pp_graph *graph, const char *name, pp_value input,
-                        const pp_dense_params *params);
+PP_API pp_value pp_graph_dense(pp_graph *graph, const char *name, pp_value input,
+                               const pp_dense_params *params);
 
 /* Batch normalisation per channel (Ioffe & Szegedy 2015). Training uses the batch's mean and biased
  * variance; inference the running statistics, updated as running += momentum * (batch - running)
@@ -98,14 +98,14 @@ typedef struct pp_batchnorm_params {
     float epsilon;
     float momentum;
 } pp_batchnorm_params;
-pp_value pp_graph_batchnorm(pp_graph *graph, const char *name, pp_value input,
-                            const pp_batchnorm_params *params);
+PP_API pp_value pp_graph_batchnorm(pp_graph *graph, const char *name, pp_value input,
+                                   const pp_batchnorm_params *params);
 
 /* max(0, x). Shape kept. */
-pp_value pp_graph_relu(pp_graph *graph, const char *name, pp_value input);
+PP_API pp_value pp_graph_relu(pp_graph *graph, const char *name, pp_value input);
 
 /* a + b, both [h, w, c]. */
-pp_value pp_graph_add(pp_graph *graph, const char *name, pp_value a, pp_value b);
+PP_API pp_value pp_graph_add(pp_graph *graph, const char *name, pp_value a, pp_value b);
 
 /* The option-A shortcut (He et al. 2016): takes every stride-th pixel and pads the channels with
  * zeros, equally on both sides, the odd one behind. [h, w, c] -> [ceil(h/stride), ceil(w/stride),
@@ -114,8 +114,8 @@ typedef struct pp_shortcut_params {
     uint32_t stride;
     uint32_t out_channels;
 } pp_shortcut_params;
-pp_value pp_graph_shortcut(pp_graph *graph, const char *name, pp_value input,
-                           const pp_shortcut_params *params);
+PP_API pp_value pp_graph_shortcut(pp_graph *graph, const char *name, pp_value input,
+                                  const pp_shortcut_params *params);
 
 /* Max and average pooling. Zero strides stand for the window. Padding must be less than the window.
  * Max pooling ignores the padding; average pooling divides by the window's area, or with
@@ -127,33 +127,34 @@ typedef struct pp_pool_params {
     uint32_t pad_h, pad_w;
     bool count_valid_only;
 } pp_pool_params;
-pp_value pp_graph_maxpool(pp_graph *graph, const char *name, pp_value input,
-                          const pp_pool_params *params);
-pp_value pp_graph_avgpool(pp_graph *graph, const char *name, pp_value input,
-                          const pp_pool_params *params);
+PP_API pp_value pp_graph_maxpool(pp_graph *graph, const char *name, pp_value input,
+                                 const pp_pool_params *params);
+PP_API pp_value pp_graph_avgpool(pp_graph *graph, const char *name, pp_value input,
+                                 const pp_pool_params *params);
 
 /* The mean over height and width. [h, w, c] -> [1, 1, c]. */
-pp_value pp_graph_global_avgpool(pp_graph *graph, const char *name, pp_value input);
+PP_API pp_value pp_graph_global_avgpool(pp_graph *graph, const char *name, pp_value input);
 
 /* Zeroes each element with `probability` in [0, 1) and scales the rest by 1/(1-probability); the
  * identity in inference. The mask is drawn from a counter generator keyed by seed, step, node and
  * element, so nothing is stored for backward. */
-pp_value pp_graph_dropout(pp_graph *graph, const char *name, pp_value input, float probability);
+PP_API pp_value pp_graph_dropout(pp_graph *graph, const char *name, pp_value input,
+                                 float probability);
 
 /* The loss, one per graph, last. The batch's labels are class numbers below the channel count of
  * `logits` ([1, 1, classes]). Loss is the mean over the batch of the cross entropy between
  * softmax(logits) and (1 - label_smoothing)*onehot + label_smoothing/classes. */
-pp_value pp_graph_softmax_cross_entropy(pp_graph *graph, const char *name, pp_value logits,
-                                        float label_smoothing);
+PP_API pp_value pp_graph_softmax_cross_entropy(pp_graph *graph, const char *name, pp_value logits,
+                                               float label_smoothing);
 
 /* Mean of (prediction - target)^2 over all elements of the batch; targets are float32 of the
  * prediction's shape, and the batch carries them in pp_batch.targets. */
-pp_value pp_graph_mse(pp_graph *graph, const char *name, pp_value prediction);
+PP_API pp_value pp_graph_mse(pp_graph *graph, const char *name, pp_value prediction);
 
 /* One line per node: number, operator, name, output shape, inputs. The caller frees *text_out with
  * pp_text_free. */
-pp_status pp_graph_print(const pp_graph *graph, char **text_out);
-void pp_text_free(pp_engine *engine, char *text); /* accepts NULL */
+PP_API pp_status pp_graph_print(const pp_graph *graph, char **text_out);
+PP_API void pp_text_free(pp_engine *engine, char *text); /* accepts NULL */
 
 #ifdef __cplusplus
 }

@@ -48,10 +48,10 @@ typedef struct pp_measure_options {
 /* Borrows everything during the call. No session that takes memory of the budget should be alive.
  * The caller owns *signals_out. PP_ERROR_OUT_OF_MEMORY: a single image does not fit the budget;
  * otherwise as pp_session_create and pp_session_step. */
-pp_status pp_measure(pp_device *device, const pp_graph *graph, const pp_profile *profile,
-                     const pp_state *state, const pp_batch *batch,
-                     const pp_measure_options *options, pp_signals **signals_out);
-void pp_signals_destroy(pp_signals *signals); /* accepts NULL */
+PP_API pp_status pp_measure(pp_device *device, const pp_graph *graph, const pp_profile *profile,
+                            const pp_state *state, const pp_batch *batch,
+                            const pp_measure_options *options, pp_signals **signals_out);
+PP_API void pp_signals_destroy(pp_signals *signals); /* accepts NULL */
 
 /* Of one saved value. Texts live as long as the signals. */
 typedef struct pp_signal {
@@ -66,14 +66,15 @@ typedef struct pp_signal {
     size_t first_harm, harm_count; /* its codecs among pp_signals_harms */
 } pp_signal;
 
-size_t pp_signals_count(const pp_signals *signals);
-void pp_signals_read(const pp_signals *signals, size_t index, pp_signal *signal_out);
-uint32_t pp_signals_images(const pp_signals *signals);     /* measured */
-size_t pp_signals_device_bytes(const pp_signals *signals); /* most that measuring held at a time */
+PP_API size_t pp_signals_count(const pp_signals *signals);
+PP_API void pp_signals_read(const pp_signals *signals, size_t index, pp_signal *signal_out);
+PP_API uint32_t pp_signals_images(const pp_signals *signals); /* measured */
+/* The most that measuring held at a time. */
+PP_API size_t pp_signals_device_bytes(const pp_signals *signals);
 
 /* All harms, value by value; harm / weight is the code's relative squared error, of x-hat about its
  * mean where nothing else of it is read. Borrowed. */
-const pp_harm *pp_signals_harms(const pp_signals *signals, size_t *count_out);
+PP_API const pp_harm *pp_signals_harms(const pp_signals *signals, size_t *count_out);
 
 #ifdef __cplusplus
 }

@@ -34,14 +34,15 @@ typedef struct pp_model_options {
 /* Builds the named network with a softmax cross-entropy loss. `options` may be NULL. The caller
  * owns *graph_out. PP_ERROR_INVALID_ARGUMENT: no such model (the message lists them);
  * PP_ERROR_SHAPE. */
-pp_status pp_model_build(pp_engine *engine, const char *name, const pp_model_options *options,
-                         pp_graph **graph_out);
+PP_API pp_status pp_model_build(pp_engine *engine, const char *name,
+                                const pp_model_options *options, pp_graph **graph_out);
 
 /* The options a model has by default, so that a data set can be checked against it. */
-pp_status pp_model_defaults(pp_engine *engine, const char *name, pp_model_options *options_out);
+PP_API pp_status pp_model_defaults(pp_engine *engine, const char *name,
+                                   pp_model_options *options_out);
 
 /* The names in order; NULL past the end. */
-const char *pp_model_name(size_t index);
+PP_API const char *pp_model_name(size_t index);
 
 #ifdef __cplusplus
 }

@@ -45,7 +45,7 @@ typedef struct pp_optimizer {
 } pp_optimizer;
 
 /* "sgd", "adam", "adamw". False: no such name. */
-bool pp_optimizer_kind_read(const char *name, pp_optimizer_kind *kind_out);
+PP_API bool pp_optimizer_kind_read(const char *name, pp_optimizer_kind *kind_out);
 
 typedef enum pp_schedule_kind {
     PP_SCHEDULE_CONSTANT,
@@ -64,10 +64,10 @@ typedef struct pp_schedule {
 } pp_schedule;
 
 /* "constant", "step", "cosine". */
-bool pp_schedule_kind_read(const char *name, pp_schedule_kind *kind_out);
+PP_API bool pp_schedule_kind_read(const char *name, pp_schedule_kind *kind_out);
 
 /* The rate for the update number `step`, counted from 0. */
-float pp_schedule_rate(const pp_schedule *schedule, uint64_t step);
+PP_API float pp_schedule_rate(const pp_schedule *schedule, uint64_t step);
 
 #ifdef __cplusplus
 }

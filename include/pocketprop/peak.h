@@ -29,7 +29,7 @@ typedef struct pp_peak {
  * have to be compiled first. Takes two buffers of up to 128 MiB meanwhile, less where the device's
  * memory or its largest allocation is small. `profile` gives the work-groups' shape
  * ("peak.group_x") and is borrowed. PP_ERROR_DEVICE, PP_ERROR_OUT_OF_MEMORY. */
-pp_status pp_peak_measure(pp_device *device, const pp_profile *profile, pp_peak *peak_out);
+PP_API pp_status pp_peak_measure(pp_device *device, const pp_profile *profile, pp_peak *peak_out);
 
 #ifdef __cplusplus
 }

@@ -143,9 +143,9 @@ typedef struct pp_plan_options {
  * shape that does not work out; PP_ERROR_OUT_OF_MEMORY: one value is larger than the device's
  * largest allocation or than 4 GiB, which is as far as kernels reach, or the values need more
  * allocations than the profile's memory.max_chunks. */
-pp_status pp_plan_create(const pp_graph *graph, const pp_profile *profile,
-                         const pp_plan_options *options, pp_plan **plan_out);
-void pp_plan_destroy(pp_plan *plan); /* accepts NULL */
+PP_API pp_status pp_plan_create(const pp_graph *graph, const pp_profile *profile,
+                                const pp_plan_options *options, pp_plan **plan_out);
+PP_API void pp_plan_destroy(pp_plan *plan); /* accepts NULL */
 
 typedef enum pp_memory_class {
     PP_MEMORY_PARAMETERS, /* weights, biases, running statistics */
@@ -157,7 +157,7 @@ typedef enum pp_memory_class {
     PP_MEMORY_STAGING,    /* input, labels, scalars, metrics, table of updates */
     PP_MEMORY_CLASS_COUNT
 } pp_memory_class;
-const char *pp_memory_class_name(pp_memory_class memory_class); /* "parameters", ... */
+PP_API const char *pp_memory_class_name(pp_memory_class memory_class); /* "parameters", ... */
 
 typedef struct pp_plan_summary {
     uint32_t batch;
@@ -172,7 +172,7 @@ typedef struct pp_plan_summary {
     size_t parameter_elems;    /* trainable */
     size_t chunk_count;        /* device allocations */
 } pp_plan_summary;
-void pp_plan_summarize(const pp_plan *plan, pp_plan_summary *summary_out);
+PP_API void pp_plan_summarize(const pp_plan *plan, pp_plan_summary *summary_out);
 
 /* One row per placed value. `raw_bytes` is its size in float32; `codec` is "" where nothing was
  * encoded. */
@@ -191,8 +191,8 @@ typedef struct pp_plan_row {
     size_t piece_count;
     size_t chunk, offset_bytes; /* of the first piece */
 } pp_plan_row;
-size_t pp_plan_row_count(const pp_plan *plan);
-void pp_plan_read_row(const pp_plan *plan, size_t index, pp_plan_row *row_out);
+PP_API size_t pp_plan_row_count(const pp_plan *plan);
+PP_API void pp_plan_read_row(const pp_plan *plan, size_t index, pp_plan_row *row_out);
 
 /* A value lies in one piece or in several: where all steps take bands of the batch, each holds as
  * many images and has a place only for the steps that take these; and what is computed again for
@@ -203,10 +203,11 @@ typedef struct pp_plan_piece {
     size_t first_step, last_step;
     size_t chunk, offset_bytes;
 } pp_plan_piece;
-void pp_plan_read_piece(const pp_plan *plan, size_t row, size_t index, pp_plan_piece *piece_out);
+PP_API void pp_plan_read_piece(const pp_plan *plan, size_t row, size_t index,
+                               pp_plan_piece *piece_out);
 
 /* A name for each step, borrowed; e.g. "conv1 forward". */
-const char *pp_plan_step_name(const pp_plan *plan, size_t step);
+PP_API const char *pp_plan_step_name(const pp_plan *plan, size_t step);
 
 /* What a step has to do, whatever kernels do it. All texts are borrowed from the plan. */
 typedef struct pp_plan_step_info {
@@ -224,7 +225,7 @@ typedef struct pp_plan_step_info {
      * measure of other steps is `bytes`, against its copy rate (peak.h). */
     bool is_product;
 } pp_plan_step_info;
-void pp_plan_describe_step(const pp_plan *plan, size_t step, pp_plan_step_info *info_out);
+PP_API void pp_plan_describe_step(const pp_plan *plan, size_t step, pp_plan_step_info *info_out);
 
 /* A gradient that a layer's backward computes, beside what float32 training computes from the same
  * gradient of the layer's output (METHODS A.4). */
@@ -253,11 +254,11 @@ typedef struct pp_plan_layer {
     size_t read_count;
     pp_gradient_term weight, bias, gamma, beta, input;
 } pp_plan_layer;
-size_t pp_plan_layer_count(const pp_plan *plan);
-void pp_plan_read_layer(const pp_plan *plan, size_t index, pp_plan_layer *layer_out);
+PP_API size_t pp_plan_layer_count(const pp_plan *plan);
+PP_API void pp_plan_read_layer(const pp_plan *plan, size_t index, pp_plan_layer *layer_out);
 
 /* The live bytes of each step, for drawing; `index` below step_count. */
-size_t pp_plan_live_bytes(const pp_plan *plan, size_t step);
+PP_API size_t pp_plan_live_bytes(const pp_plan *plan, size_t step);
 
 /* Parameters and running statistics, in graph order. Element order is the device's: convolution
  * weights are [kernel_h, kernel_w, in_channels/groups, out_channels], dense weights [in, out]. */
@@ -272,15 +273,15 @@ typedef struct pp_parameter_info {
     /* Of a dense weight: height, width and channels of the input that it flattens; else 0. */
     uint32_t input[3];
 } pp_parameter_info;
-size_t pp_plan_parameter_count(const pp_plan *plan);
-void pp_plan_read_parameter(const pp_plan *plan, size_t index, pp_parameter_info *info_out);
+PP_API size_t pp_plan_parameter_count(const pp_plan *plan);
+PP_API void pp_plan_read_parameter(const pp_plan *plan, size_t index, pp_parameter_info *info_out);
 
 /* What was decided, by the budget or by policy and overrides, one decision a line: to keep, to edit,
  * and to hand back as pp_plan_options.policy. Free with pp_text_free. */
-pp_status pp_plan_print_policy(const pp_plan *plan, char **text_out);
+PP_API pp_status pp_plan_print_policy(const pp_plan *plan, char **text_out);
 
 /* The whole plan as text, for people and for golden files. Free with pp_text_free. */
-pp_status pp_plan_print(const pp_plan *plan, char **text_out);
+PP_API pp_status pp_plan_print(const pp_plan *plan, char **text_out);
 
 #ifdef __cplusplus
 }

@@ -10,6 +10,7 @@
 
 #include <pocketprop/device.h>
 #include <pocketprop/engine.h>
+#include <pocketprop/export.h>
 #include <pocketprop/graph.h>
 #include <pocketprop/measure.h>
 #include <pocketprop/model.h>
@@ -19,6 +20,7 @@
 #include <pocketprop/profile.h>
 #include <pocketprop/session.h>
 #include <pocketprop/state.h>
+#include <pocketprop/status.h>
 #include <pocketprop/tune.h>
 
 #endif

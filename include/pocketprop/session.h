@@ -39,9 +39,10 @@ typedef struct pp_session_options {
  * tunables are compiled into the kernels) and is borrowed during the call. `options` may be NULL.
  * PP_ERROR_OUT_OF_MEMORY; PP_ERROR_DEVICE (with the build log where there is one);
  * PP_ERROR_INVALID_ARGUMENT: another profile, with which kernels need more scratch than planned. */
-pp_status pp_session_create(pp_device *device, const pp_plan *plan, const pp_profile *profile,
-                            const pp_session_options *options, pp_session **session_out);
-void pp_session_destroy(pp_session *session); /* waits for the device; accepts NULL */
+PP_API pp_status pp_session_create(pp_device *device, const pp_plan *plan,
+                                   const pp_profile *profile, const pp_session_options *options,
+                                   pp_session **session_out);
+PP_API void pp_session_destroy(pp_session *session); /* waits for the device; accepts NULL */
 
 /* One batch in host memory, borrowed. `count` may be less than the plan's batch in evaluate and
  * predict, never in step. The memory must stay as it is until the second next call with a batch, or
@@ -59,15 +60,15 @@ typedef struct pp_batch {
  * lacks labels or targets, or has a label that is no class; nothing has been done then.
  * PP_ERROR_UNSUPPORTED: a plan for inference. PP_ERROR_DEVICE, PP_ERROR_OUT_OF_MEMORY: the device's
  * refusals. */
-pp_status pp_session_step(pp_session *session, const pp_batch *batch, float learning_rate);
+PP_API pp_status pp_session_step(pp_session *session, const pp_batch *batch, float learning_rate);
 
 /* Forward in inference mode (running statistics, no dropout); loss and hits are added to the
  * metrics. PP_ERROR_INVALID_ARGUMENT as above, and for a graph without a loss. */
-pp_status pp_session_evaluate(pp_session *session, const pp_batch *batch);
+PP_API pp_status pp_session_evaluate(pp_session *session, const pp_batch *batch);
 
 /* Forward in inference mode; writes the loss's input, [count, height, width, channels] of it, to
  * `outputs`; of a graph without a loss the last node's output. Labels are not read. Waits. */
-pp_status pp_session_predict(pp_session *session, const pp_batch *batch, float *outputs);
+PP_API pp_status pp_session_predict(pp_session *session, const pp_batch *batch, float *outputs);
 
 /* Sums since the last reset; divide by `count`. The device adds them up in float32, so reset them
  * at least every 2^24 samples. Both calls wait for the device. */
@@ -76,34 +77,34 @@ typedef struct pp_metrics {
     uint64_t correct; /* samples whose largest logit is the label's */
     uint64_t count;   /* samples */
 } pp_metrics;
-pp_status pp_session_read_metrics(pp_session *session, pp_metrics *metrics_out);
-pp_status pp_session_reset_metrics(pp_session *session);
+PP_API pp_status pp_session_read_metrics(pp_session *session, pp_metrics *metrics_out);
+PP_API pp_status pp_session_reset_metrics(pp_session *session);
 
 /* Parameters and running statistics by their number in the plan (pp_plan_read_parameter gives name,
  * order and size). `elem_count` must be the parameter's. Both wait. */
-pp_status pp_session_read_parameter(pp_session *session, size_t index, float *values,
-                                    size_t elem_count);
-pp_status pp_session_write_parameter(pp_session *session, size_t index, const float *values,
-                                     size_t elem_count);
+PP_API pp_status pp_session_read_parameter(pp_session *session, size_t index, float *values,
+                                           size_t elem_count);
+PP_API pp_status pp_session_write_parameter(pp_session *session, size_t index, const float *values,
+                                            size_t elem_count);
 
 /* The gradient that the last step left, unclipped, for tests and experiments: only plans that keep
  * gradients to the end of the step have it (clip_norm or accumulate), and only until the next call
  * with a batch. PP_ERROR_UNSUPPORTED otherwise. Waits. */
-pp_status pp_session_read_gradient(pp_session *session, size_t index, float *values,
-                                   size_t elem_count);
+PP_API pp_status pp_session_read_gradient(pp_session *session, size_t index, float *values,
+                                          size_t elem_count);
 
 /* Waits until the device has done everything that was enqueued. */
-pp_status pp_session_finish(pp_session *session);
+PP_API pp_status pp_session_finish(pp_session *session);
 
 /* Device memory that this session holds, in bytes: equal to the plan's peak_bytes. */
-size_t pp_session_device_bytes(const pp_session *session);
+PP_API size_t pp_session_device_bytes(const pp_session *session);
 
 /* Updates done so far. */
-uint64_t pp_session_update_count(const pp_session *session);
+PP_API uint64_t pp_session_update_count(const pp_session *session);
 
 /* What the session was created with; borrowed. */
-const pp_plan *pp_session_plan(const pp_session *session);
-pp_engine *pp_session_engine(const pp_session *session);
+PP_API const pp_plan *pp_session_plan(const pp_session *session);
+PP_API pp_engine *pp_session_engine(const pp_session *session);
 
 #ifdef __cplusplus
 }

@@ -27,18 +27,18 @@ typedef struct pp_state pp_state;
 /* Waits for the device; the session is as before. The caller owns *state_out, which outlives session
  * and plan, not the engine. PP_ERROR_UNSUPPORTED: between two micro-steps of an accumulation, whose
  * gradients so far would be lost; PP_ERROR_OUT_OF_MEMORY; PP_ERROR_DEVICE. */
-pp_status pp_state_save(pp_session *session, pp_state **state_out);
+PP_API pp_status pp_state_save(pp_session *session, pp_state **state_out);
 
 /* Replaces everything in the session that a state holds. Waits. PP_ERROR_SHAPE: another network,
  * optimizer or width of the moments; the session is then as before. PP_ERROR_DEVICE. */
-pp_status pp_state_load(const pp_state *state, pp_session *session);
+PP_API pp_status pp_state_load(const pp_state *state, pp_session *session);
 
-void pp_state_destroy(pp_state *state); /* accepts NULL */
+PP_API void pp_state_destroy(pp_state *state); /* accepts NULL */
 
 /* What a state is made of, to write it down and to read it back (checkpoint.h does both). */
 
 /* A state of zeros for sessions of this plan, to be filled in. PP_ERROR_OUT_OF_MEMORY. */
-pp_status pp_state_create(const pp_plan *plan, pp_state **state_out);
+PP_API pp_status pp_state_create(const pp_plan *plan, pp_state **state_out);
 
 typedef enum pp_state_part { PP_STATE_VALUE, PP_STATE_MOMENT1, PP_STATE_MOMENT2 } pp_state_part;
 enum { PP_STATE_PARTS = 3 };
@@ -51,9 +51,9 @@ typedef struct pp_state_tensor {
     size_t bytes;
     void *data; /* the state's own memory, to read and to write */
 } pp_state_tensor;
-size_t pp_state_parameter_count(const pp_state *state);
-void pp_state_read_tensor(const pp_state *state, size_t parameter, pp_state_part part,
-                          pp_state_tensor *tensor_out);
+PP_API size_t pp_state_parameter_count(const pp_state *state);
+PP_API void pp_state_read_tensor(const pp_state *state, size_t parameter, pp_state_part part,
+                                 pp_state_tensor *tensor_out);
 
 /* Everything else. */
 typedef struct pp_state_counts {
@@ -61,8 +61,8 @@ typedef struct pp_state_counts {
     uint64_t samples;     /* behind the metrics */
     float loss_sum, hits; /* the metrics */
 } pp_state_counts;
-void pp_state_read_counts(const pp_state *state, pp_state_counts *counts_out);
-void pp_state_write_counts(pp_state *state, const pp_state_counts *counts);
+PP_API void pp_state_read_counts(const pp_state *state, pp_state_counts *counts_out);
+PP_API void pp_state_write_counts(pp_state *state, const pp_state_counts *counts);
 
 #ifdef __cplusplus
 }

@@ -10,6 +10,8 @@
 #ifndef POCKETPROP_STATUS_H
 #define POCKETPROP_STATUS_H
 
+#include <pocketprop/export.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -27,7 +29,7 @@ typedef enum pp_status {
 } pp_status;
 
 /* The status in words, e.g. "corrupt data". Never NULL; the text is static. */
-const char *pp_status_name(pp_status status);
+PP_API const char *pp_status_name(pp_status status);
 
 #ifdef __cplusplus
 }

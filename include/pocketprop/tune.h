@@ -34,34 +34,35 @@ typedef struct pp_trial {
 } pp_trial;
 
 /* Borrows the profile until the tuner is destroyed. The caller owns *tuner_out. */
-pp_status pp_tuner_create(pp_engine *engine, pp_profile *profile, pp_tuner **tuner_out);
-void pp_tuner_destroy(pp_tuner *tuner); /* a trial without a report is undone; accepts NULL */
+PP_API pp_status pp_tuner_create(pp_engine *engine, pp_profile *profile, pp_tuner **tuner_out);
+/* A trial without a report is undone. Accepts NULL. */
+PP_API void pp_tuner_destroy(pp_tuner *tuner);
 
 /* Changes the profile for the next trial, or for the same one again as long as it is without a
  * report. False: no number is left to try. */
-bool pp_tuner_propose(pp_tuner *tuner, pp_trial *trial_out);
+PP_API bool pp_tuner_propose(pp_tuner *tuner, pp_trial *trial_out);
 
 /* `gain`: how many times as fast as the best so far; 0 where the trial could not run. Keeps the
  * change where it gains more than the noise of a measurement, 1.5 %, and undoes it otherwise;
  * *kept_out tells which, and may be NULL. PP_ERROR_INVALID_ARGUMENT without a trial;
  * PP_ERROR_OUT_OF_MEMORY. */
-pp_status pp_tuner_report(pp_tuner *tuner, double gain, bool *kept_out);
+PP_API pp_status pp_tuner_report(pp_tuner *tuner, double gain, bool *kept_out);
 
 typedef struct pp_tuner_summary {
     size_t trial_count, kept_count;
     double gain;     /* of all that was kept, multiplied */
     double progress; /* 0 to 1: the share of the numbers that stand still */
 } pp_tuner_summary;
-void pp_tuner_summarize(const pp_tuner *tuner, pp_tuner_summary *summary_out);
+PP_API void pp_tuner_summarize(const pp_tuner *tuner, pp_tuner_summary *summary_out);
 
 /* The search so far as text: where it began and every trial with its gain. Free with pp_text_free.
  */
-pp_status pp_tuner_print(const pp_tuner *tuner, char **text_out);
+PP_API pp_status pp_tuner_print(const pp_tuner *tuner, char **text_out);
 
 /* Takes up a printed search, without measuring anything again; call it on a new tuner. False, and
  * nothing has changed: the text belongs to a search that began with other numbers, or is none. What
  * stands behind the first trial that does not fit is forgotten. */
-bool pp_tuner_resume(pp_tuner *tuner, const char *text);
+PP_API bool pp_tuner_resume(pp_tuner *tuner, const char *text);
 
 #ifdef __cplusplus
 }

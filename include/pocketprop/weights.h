@@ -60,11 +60,11 @@ typedef struct pp_weights_row {
 
 /* What a file had for a session. */
 typedef struct pp_weights_report pp_weights_report;
-size_t pp_weights_report_count(const pp_weights_report *report); /* of rows */
-void pp_weights_report_read(const pp_weights_report *report, size_t index,
-                            pp_weights_row *row_out); /* texts live as long as the report */
-size_t pp_weights_report_matches(const pp_weights_report *report, pp_weights_match match);
-void pp_weights_report_destroy(pp_weights_report *report); /* accepts NULL */
+PP_API size_t pp_weights_report_count(const pp_weights_report *report); /* of rows */
+PP_API void pp_weights_report_read(const pp_weights_report *report, size_t index,
+                                   pp_weights_row *row_out); /* texts live as long as the report */
+PP_API size_t pp_weights_report_matches(const pp_weights_report *report, pp_weights_match match);
+PP_API void pp_weights_report_destroy(pp_weights_report *report); /* accepts NULL */
 
 /* Reads a file into the session's parameters and running statistics. The whole file is read and
  * checked first, so that after a failure the session is as it was. `options` and `report_out` may be
@@ -73,8 +73,8 @@ void pp_weights_report_destroy(pp_weights_report *report); /* accepts NULL */
  * nothing fits at all. The message names the first such tensor. PP_ERROR_CORRUPT_DATA: not a
  * safetensors file, or a parameter's elements are no floats. PP_ERROR_IO; PP_ERROR_OUT_OF_MEMORY;
  * PP_ERROR_DEVICE. */
-pp_status pp_weights_load(pp_session *session, const char *path, const pp_weights_options *options,
-                          pp_weights_report **report_out);
+PP_API pp_status pp_weights_load(pp_session *session, const char *path,
+                                 const pp_weights_options *options, pp_weights_report **report_out);
 
 /* Zeroed members are the defaults. */
 typedef struct pp_weights_save_options {
@@ -85,8 +85,8 @@ typedef struct pp_weights_save_options {
  * another name, synced and then renamed, so that after a failure an older file is still there.
  * `options` may be NULL. Waits for the device. PP_ERROR_IO; PP_ERROR_OUT_OF_MEMORY;
  * PP_ERROR_DEVICE. */
-pp_status pp_weights_save(pp_session *session, const char *path,
-                          const pp_weights_save_options *options);
+PP_API pp_status pp_weights_save(pp_session *session, const char *path,
+                                 const pp_weights_save_options *options);
 
 #ifdef __cplusplus
 }
