@@ -2,9 +2,10 @@
 #ifndef PP_DEVICE_CACHE_H
 #define PP_DEVICE_CACHE_H
 
-#include <CL/cl.h>
 #include <pocketprop/device.h>
 #include <stddef.h>
+
+#include "device/opencl_library.h"
 
 /* Sets the device's cache folder, or leaves it NULL: no_cache, POCKETPROP_CACHE=off, no home. */
 pp_status pp__cache_open(pp_device *device, cl_platform_id platform,

@@ -2,8 +2,7 @@
 #ifndef PP_DEVICE_CLERROR_H
 #define PP_DEVICE_CLERROR_H
 
-#include <CL/cl.h>
-
+#include "device/opencl_library.h"
 #include "util/engine.h"
 
 /* "CL_OUT_OF_RESOURCES"; "an unknown code" for what OpenCL 1.2 does not define. Static. */

@@ -2,11 +2,11 @@
 #ifndef PP_DEVICE_DEVICE_H
 #define PP_DEVICE_DEVICE_H
 
-#include <CL/cl.h>
 #include <pocketprop/device.h>
 #include <stdbool.h>
 
 #include "device/launch.h"
+#include "device/opencl_library.h"
 #include "device/source.h"
 #include "util/engine.h"
 

@@ -2,11 +2,11 @@
 #ifndef PP_DEVICE_PROGRAM_H
 #define PP_DEVICE_PROGRAM_H
 
-#include <CL/cl.h>
 #include <pocketprop/device.h>
 #include <stdbool.h>
 
 #include "device/launch.h"
+#include "device/opencl_library.h"
 
 typedef struct pp__program {
     struct pp__program *next;

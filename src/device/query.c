@@ -40,6 +40,7 @@ pp_status pp__device_enumerate(pp_engine *engine, pp__device_handle **handles_ou
                                size_t *count_out) {
     *handles_out = NULL;
     *count_out = 0;
+    PP_TRY(pp__opencl_open(engine));
     cl_uint found = 0;
     cl_int code = clGetPlatformIDs(0, NULL, &found);
     if (code == PLATFORM_NOT_FOUND || (code == CL_SUCCESS && found == 0)) return PP_OK;

@@ -2,11 +2,11 @@
 #ifndef PP_DEVICE_STREAM_H
 #define PP_DEVICE_STREAM_H
 
-#include <CL/cl.h>
 #include <stdbool.h>
 
 #include "device/gemm.h"
 #include "device/launch.h"
+#include "device/opencl_library.h"
 
 typedef enum pp__command_kind {
     PP__COMMAND_KERNEL,

@@ -2,8 +2,9 @@
 #ifndef PP_DEVICE_TRACE_H
 #define PP_DEVICE_TRACE_H
 
-#include <CL/cl.h>
 #include <pocketprop/device.h>
+
+#include "device/opencl_library.h"
 
 /* Commands whose times the device may still owe. A full pool is emptied by half, and waits for
  * that. */

@@ -1,0 +1,23 @@
+# Every OpenCL function that src/ calls is one that src/device/opencl_library.c resolves and opencl_library.h has a name
+# for: otherwise a build that opens OpenCL at run time would want to link it after all.
+cmake_minimum_required(VERSION 3.16)
+
+file(READ ${SOURCE_DIR}/src/device/opencl_list.inc list)
+file(READ ${SOURCE_DIR}/src/device/opencl_library.h names)
+set(failures "")
+file(GLOB sources ${SOURCE_DIR}/src/*/*.c ${SOURCE_DIR}/src/*/*.h)
+foreach(source ${sources})
+  file(READ ${source} text)
+  string(REGEX MATCHALL "[^A-Za-z0-9_\"]cl[A-Z][A-Za-z]+\\(" calls "${text}")
+  foreach(call IN LISTS calls)
+    string(REGEX REPLACE ".*(cl[A-Z][A-Za-z]+)\\($" "\\1" function "${call}")
+    string(FIND "${list}" "PP__CL(${function})" listed)
+    string(FIND "${names}" "#define ${function} pp__opencl.fn_${function}\n" named)
+    if(listed EQUAL -1 OR named EQUAL -1)
+      string(APPEND failures "  ${source} calls ${function}\n")
+    endif()
+  endforeach()
+endforeach()
+if(failures)
+  message(FATAL_ERROR "not in src/device/opencl_list.inc and opencl_library.h:\n${failures}")
+endif()
