@@ -19,11 +19,10 @@ flags="-Os -ffunction-sections -fdata-sections -fstack-usage"
 everything_else="dropout;mse;maxpool;avgpool;global_avgpool;shortcut;group;btc;bitmap;conv2d_depthwise;conv2d_tiled"
 everything_else="$everything_else;winograd;tune;jpeg;png"
 
-# build NAME PARTS
+# build NAME PARTS: everything, so that all commands of the command line link whatever is left out.
 build() {
     # shellcheck disable=SC2086
-    cmake -S "$root" -B "$work/$1" -DCMAKE_BUILD_TYPE=None "-DCMAKE_C_FLAGS=$flags" -DPOCKETPROP_CLI=OFF \
-        -DPOCKETPROP_DATA_LIBRARY=OFF -DPOCKETPROP_TESTS=OFF -DPOCKETPROP_EXAMPLES=OFF -DPOCKETPROP_INSTALL=OFF \
+    cmake -S "$root" -B "$work/$1" -DCMAKE_BUILD_TYPE=None "-DCMAKE_C_FLAGS=$flags" -DPOCKETPROP_TESTS=OFF -DPOCKETPROP_EXAMPLES=OFF -DPOCKETPROP_INSTALL=OFF \
         -DPOCKETPROP_CLBLAST=OFF "-DPOCKETPROP_WITHOUT=$2" ${CMAKE_ARGS:-} >"$work/log"
     cmake --build "$work/$1" --parallel "$jobs" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
     cc=$(sed -n 's/^CMAKE_C_COMPILER:[A-Z]*=//p' "$work/$1/CMakeCache.txt")
@@ -44,15 +43,23 @@ echo "embedded kernels and profiles: full $(size "$work/full/CMakeFiles/pocketpr
     awk 'NR == 2 { print $1 }') bytes"
 echo
 echo "largest stack frames, bytes (all are of fixed size unless marked otherwise):"
-find "$work/full" -name '*.su' -exec cat {} + | awk -F'\t' '{
+find "$work/full/CMakeFiles/pocketprop.dir" "$work/full/CMakeFiles/pocketprop_data.dir" -name '*.su' -exec cat {} + | awk -F'\t' '{
     n = split($1, at, "/"); split(at[n], part, ":"); print $2, part[1] ": " part[4], $3 }' | sort -rn | head -8
 
 [ "${RUN:-yes}" = yes ] || exit 0
-"$work/full/program"
-"$work/full/program" maxpool
+for argument in norm:4 maxpool btc:4 tune; do "$work/full/program" $argument; done
 "$work/small/program"
-if "$work/small/program" maxpool >"$work/refusal"; then
-    echo "FAILED  a max-pool was not refused"
-    exit 1
-fi
-grep '^unsupported: .*maxpool.*POCKETPROP_WITHOUT' "$work/refusal"
+
+# refused SENTENCE COMMAND: with the name of the option.
+refused() {
+    sentence=$1
+    shift
+    if "$@" >"$work/refusal" 2>&1 || ! grep "$sentence.*POCKETPROP_WITHOUT" "$work/refusal"; then
+        cat "$work/refusal"
+        echo "FAILED  '$*' was not refused"
+        exit 1
+    fi
+}
+refused "^unsupported: .*'pool' is a maxpool" "$work/small/program" maxpool
+refused "^unsupported: .*leaves btc out" "$work/small/program" btc:4
+refused "^unsupported: .*no tuner" "$work/small/program" tune
