@@ -27,10 +27,12 @@ build() {
     folder=$1
     shift
     # shellcheck disable=SC2086
-    cmake -S "$root" -B "$folder" "-DCMAKE_TOOLCHAIN_FILE=$root/platforms/$toolchain.cmake" -DPOCKETPROP_DEVELOPER=ON \
+    if ! { cmake -S "$root" -B "$folder" "-DCMAKE_TOOLCHAIN_FILE=$root/platforms/$toolchain.cmake" -DPOCKETPROP_DEVELOPER=ON \
         -DPOCKETPROP_OPENCL_DLOPEN=ON -DPOCKETPROP_TESTS=OFF "$@" \
-        ${CMAKE_ARGS:-} >"$work/log" 2>&1 && cmake --build "$folder" --parallel "$jobs" >"$work/log" 2>&1 ||
-        { cat "$work/log"; exit 1; }
+        ${CMAKE_ARGS:-} && cmake --build "$folder" --parallel "$jobs"; } >"$work/log" 2>&1; then
+        cat "$work/log"
+        exit 1
+    fi
     readelf -h "$folder/libpocketprop.a" | grep 'Machine:' | sort -u >"$work/machines"
     if [ "$(wc -l <"$work/machines")" != 1 ] || ! grep -qw "$machine" "$work/machines"; then
         cat "$work/machines"
@@ -70,7 +72,8 @@ cp -L "$board/usr/bin/$triple-ld" "$board/emulated/ld"
 cp "$board/emulated/ld" "$board/emulated/$triple-ld"
 for name in ld "$triple-ld"; do rm "$board/usr/bin/$name"; cp "$work/emulated" "$board/usr/bin/$name"; done
 touch "$board/dev/null" "$board/dev/urandom"
-# Mounts last as long as this shell.
+# Mounts last as long as this shell, which expands what stands in quotes.
+# shellcheck disable=SC2016
 BOARD=$board unshare -m sh -euc '
     for folder in proc sys dev/null dev/urandom; do mount --bind "/$folder" "$BOARD/$folder"; done
     exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp POCKETPROP_CACHE=off \

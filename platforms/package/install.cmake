@@ -56,6 +56,7 @@ configure_package_config_file(platforms/package/pocketprop-config.cmake.in ${pac
   INSTALL_DESTINATION ${package_dir} NO_SET_AND_CHECK_MACRO)
 write_basic_package_version_file(${package_build_dir}/pocketprop-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${package_build_dir}/pocketprop-config.cmake ${package_build_dir}/pocketprop-config-version.cmake
+  platforms/package/FindcJSON.cmake
   DESTINATION ${package_dir} COMPONENT Development)
 install(DIRECTORY include/pocketprop DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT Development
   FILES_MATCHING PATTERN *.h)
