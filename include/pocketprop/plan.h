@@ -55,7 +55,7 @@ typedef struct pp_plan pp_plan;
 
 typedef struct pp_codec_override {
     const char *pattern; /* a node-name pattern, "@kind", or both: "layer1.*@activation" */
-    /* "raw", "half", "norm:4" (1 to 6 or 8 bits), "norm:2,clip=1.9", "norm:3,lloyd" (2 to 4 bits),
+    /* "raw", "half", "bfloat", "norm:4" (1 to 6 or 8 bits), "norm:2,clip=1.9", "norm:3,lloyd" (2 to 4 bits),
      * "btc:4" (2, 4 or 8), "avgpool:2", "signmask", "view" */
     const char *codec;
 } pp_codec_override;
@@ -125,6 +125,11 @@ typedef struct pp_plan_options {
     pp_optimizer optimizer;
     const pp_parameter_rule *rules; /* of what is trained; none: everything */
     size_t rule_count;
+    /* 16: activations and gradients of a whole batch that no step uses for a while wait in 16 bits:
+     * activations in float16 (relative error up to 2^-11), gradients in the upper half of a float32
+     * (its range, relative error up to 2^-9). All arithmetic stays float32. 0 or 32: they wait as
+     * they are. */
+    uint32_t transient_bits;
     uint32_t accumulate; /* micro-steps per update; 0 stands for 1 */
     bool inference;      /* forward only: nothing saved, no gradients */
     /* Not 0: the plan chooses codecs, and bands besides the given ones, so that its peak is at most

@@ -69,6 +69,7 @@ static int plan_policy(fidelity *run) {
     if (!code) code = cli_check(setup, pp_plan_print_policy(setup->plan, &policy));
     pp_plan_options kept = {.batch = setup->summary.batch,
                             .policy = policy,
+                            .transient_bits = options.transient_bits,
                             .optimizer = options.optimizer,
                             .rules = options.rules,
                             .rule_count = options.rule_count,

@@ -10,6 +10,7 @@ const cli_settings cli_defaults = {
     .threads = 1,
     .optimizer = "sgd",
     .optimizer_bits = "32",
+    .transient_bits = "32",
     .schedule = "cosine",
     .momentum = 0.9,
     .weight_decay = 1e-4,
@@ -116,6 +117,10 @@ const cli_group cli_codec_options = {
          "keep nothing of what lies between the nodes FIRST and LAST, and compute it again for "
          "backward; may be given several times",
          CLI_SPAN, .offset = offsetof(cli_settings, recompute)},
+        {"transient-bits", "32|16",
+         "of an activation's or gradient's element while no step uses it; 16: float16, and for "
+         "gradients the upper half of a float32",
+         CLI_CHOICE, .offset = offsetof(cli_settings, transient_bits)},
         {0}}};
 
 const cli_group cli_data_options = {

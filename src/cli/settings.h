@@ -81,6 +81,7 @@ typedef struct cli_settings {
 
     /* optimizer and schedule */
     const char *optimizer, *optimizer_bits, *schedule;
+    const char *transient_bits;
     double momentum, weight_decay, clip_norm, learning_rate, gamma;
     bool nesterov, decay_all;
     uint64_t warmup, step_every;

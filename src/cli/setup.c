@@ -241,20 +241,22 @@ int cli_setup_plan_options(const cli_setup *setup, bool inference, pp_plan_optio
         return cli_fail(setup->command, "--optimizer: found '%s', expected sgd, adam or adamw",
                         settings->optimizer);
     if (optimizer.kind != PP_OPTIMIZER_SGD) optimizer.momentum = 0;
-    *options_out = (pp_plan_options){.batch = (uint32_t)settings->batch,
-                                     .codec = settings->codec,
-                                     .overrides = settings->overrides.items,
-                                     .override_count = settings->overrides.count,
-                                     .budget_bytes = (size_t)settings->budget,
-                                     .bands = settings->bands.items,
-                                     .band_count = settings->bands.count,
-                                     .recompute = settings->recompute.items,
-                                     .recompute_count = settings->recompute.count,
-                                     .optimizer = optimizer,
-                                     .rules = settings->rules.items,
-                                     .rule_count = settings->rules.count,
-                                     .accumulate = (uint32_t)settings->accumulate,
-                                     .inference = inference};
+    *options_out =
+        (pp_plan_options){.batch = (uint32_t)settings->batch,
+                          .codec = settings->codec,
+                          .overrides = settings->overrides.items,
+                          .override_count = settings->overrides.count,
+                          .budget_bytes = (size_t)settings->budget,
+                          .bands = settings->bands.items,
+                          .band_count = settings->bands.count,
+                          .recompute = settings->recompute.items,
+                          .recompute_count = settings->recompute.count,
+                          .transient_bits = strcmp(settings->transient_bits, "16") ? 32 : 16,
+                          .optimizer = optimizer,
+                          .rules = settings->rules.items,
+                          .rule_count = settings->rules.count,
+                          .accumulate = (uint32_t)settings->accumulate,
+                          .inference = inference};
     return CLI_OK;
 }
 

@@ -170,6 +170,24 @@ static pp_status record_copy(const recording *r, const pp__plan_step *step, uint
                            image_ref(r->session, step, to), pp__shape_bytes(shape));
 }
 
+/* The elements are a line: one pixel after the other, whatever the tensor's shape. */
+static pp_status record_parking(const recording *r, const pp__plan_step *step) {
+    const pp_plan *plan = r->session->plan;
+    const bool parks = step->kind == PP__STEP_PARK;
+    const uint32_t from = step->output_gradient, to = step->input_gradients[0];
+    const pp__plan_buffer *code = &plan->buffers[parks ? to : from];
+    const pp__ref value = image_ref(r->session, step, parks ? from : to);
+    const uint32_t elems = (uint32_t)(code->raw_bytes / sizeof(float) / plan->batch);
+    uint32_t width = 1;
+    while (width < 512 && elems % (2 * width) == 0) width *= 2;
+    const pp__stored stored = {.coding = code->parked,
+                               .subject = PP__SUBJECT_ACTIVATION,
+                               .shape = {step->image_count, 1, elems / width, width},
+                               .code = image_ref(r->session, step, parks ? to : from)};
+    if (parks) return stored.coding.codec->encode(&stored, value, r->stream);
+    return pp__stored_decode(&stored, 0, stored.shape.n, value, r->stream);
+}
+
 static pp_status record_clip(const recording *r, const pp__plan_step *step) {
     const size_t squares = pp__plan_square_count(r->session->plan, r->profile);
     PP_TRY(check_workspace(r, step, squares * sizeof(float)));
@@ -239,6 +257,8 @@ static pp_status record_step(const recording *r, const pp__plan_step *step) {
         case PP__STEP_COPY_GRADIENT:
             return record_copy(r, step, step->output_gradient, step->input_gradients[0]);
         case PP__STEP_ADD_GRADIENT: return record_add(r, step);
+        case PP__STEP_PARK:
+        case PP__STEP_FETCH: return record_parking(r, step);
         case PP__STEP_CLIP: return record_clip(r, step);
         case PP__STEP_UPDATE: return record_update(r, step);
     }
@@ -274,7 +294,8 @@ static bool in_update(const pp_plan *plan, const pp__plan_step *step) {
 }
 static bool in_inference(const pp_plan *plan, const pp__plan_step *step) {
     (void)plan;
-    return (step->kind == PP__STEP_FORWARD || step->kind == PP__STEP_COPY_VALUE) &&
+    return (step->kind == PP__STEP_FORWARD || step->kind == PP__STEP_COPY_VALUE ||
+            step->kind == PP__STEP_PARK || step->kind == PP__STEP_FETCH) &&
            !step->training_only;
 }
 

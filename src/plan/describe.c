@@ -73,6 +73,14 @@ static pp__op_cost cost_of_clipping(const pp_plan *plan) {
     return (pp__op_cost){.flops = 2 * elems, .bytes = elems * sizeof(float)};
 }
 
+static pp__op_cost cost_of_parking(const pp_plan *plan, const pp__plan_step *step) {
+    double bytes = 0;
+    const uint32_t buffers[] = {step->output_gradient, step->input_gradients[0]};
+    for (size_t i = 0; i < 2; i++)
+        bytes += (double)(plan->buffers[buffers[i]].bytes / plan->batch * step->image_count);
+    return (pp__op_cost){.bytes = bytes};
+}
+
 static pp__op_cost cost_of(const pp_plan *plan, const pp__plan_step *step) {
     switch (step->kind) {
         case PP__STEP_FORWARD: return cost_of_pass(plan, step, PP__PASS_FORWARD);
@@ -88,6 +96,8 @@ static pp__op_cost cost_of(const pp_plan *plan, const pp__plan_step *step) {
         case PP__STEP_COPY_VALUE:
         case PP__STEP_COPY_GRADIENT: return cost_per_elem(plan, step, 0, 2);
         case PP__STEP_ADD_GRADIENT: return cost_per_elem(plan, step, 1, 3);
+        case PP__STEP_PARK:
+        case PP__STEP_FETCH: return cost_of_parking(plan, step);
         case PP__STEP_CLIP: return cost_of_clipping(plan);
         case PP__STEP_UPDATE: return cost_of_update(plan, step);
     }
@@ -108,6 +118,8 @@ void pp_plan_describe_step(const pp_plan *plan, size_t step, pp_plan_step_info *
         [PP__STEP_COPY_VALUE] = "copy",
         [PP__STEP_COPY_GRADIENT] = "copy gradient",
         [PP__STEP_ADD_GRADIENT] = "add gradient",
+        [PP__STEP_PARK] = "park",
+        [PP__STEP_FETCH] = "fetch",
         [PP__STEP_CLIP] = "gradient norm",
         [PP__STEP_UPDATE] = "update",
     };

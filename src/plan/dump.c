@@ -91,6 +91,7 @@ void pp_plan_read_row(const pp_plan *plan, size_t index, pp_plan_row *row_out) {
     };
     if (buffer->memory_class == PP_MEMORY_OPTIMIZER && buffer->bytes < buffer->raw_bytes)
         row_out->codec = "8 bits";
+    if (buffer->parked.codec) row_out->codec = buffer->parked.codec->name;
     if (buffer->saved == PP__NONE) return;
     const pp__saved *saved = &plan->saved[buffer->saved];
     row_out->codec = saved->text;

@@ -116,6 +116,8 @@ void pp__plan_visit_step(const pp_plan *plan, const pp__plan_step *step, pp__use
             reads(&w, step->scratch);
             writes(&w, node->value);
             break;
+        case PP__STEP_PARK:
+        case PP__STEP_FETCH:
         case PP__STEP_COPY_GRADIENT:
             reads(&w, step->output_gradient);
             writes(&w, step->input_gradients[0]);

@@ -82,6 +82,11 @@ static void find_images(cutting *c) {
     c->images[plan->input] = c->images[plan->nodes[pp__plan_prediction(plan)].value] = 0;
 }
 
+void pp__plan_piece_images(pp_plan *plan, uint32_t *images) {
+    cutting c = {.plan = plan, .images = images};
+    find_images(&c);
+}
+
 static void note_reading(void *user, uint32_t buffer, bool reads, bool writes) {
     (void)writes;
     const cutting *c = user;

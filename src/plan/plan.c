@@ -141,6 +141,12 @@ static pp_status check_options(pp_engine *engine, const pp_plan_options *options
         return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
                         "optimizer: moments of %" PRIu32 " bits; 8 or 32 are expected",
                         o->state_bits);
+    if (options->transient_bits != 0 && options->transient_bits != 16 &&
+        options->transient_bits != 32)
+        return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
+                        "plan: activations and gradients that wait in %" PRIu32
+                        " bits; 16 or 32 are expected",
+                        options->transient_bits);
     return PP_OK;
 }
 
@@ -233,6 +239,7 @@ static pp_status build(pp_plan *plan, const pp_graph *graph, const pp_plan_optio
                         "plan: the graph computes nothing");
     PP_TRY(pp__plan_bands(plan));
     PP_TRY(pp__plan_share_bands(plan));
+    PP_TRY(pp__plan_park(plan));
     pp__plan_lives(plan);
     PP_TRY(pp__plan_pieces(plan));
     return pp__profile_status(plan->profile);
@@ -260,6 +267,7 @@ pp_status pp__plan_make(const pp_graph *graph, const pp_profile *profile,
     plan->rule_count = options->rule_count;
     plan->batch = options->batch;
     plan->accumulate = options->accumulate ? options->accumulate : 1;
+    plan->transient_bits = options->transient_bits;
     plan->inference = options->inference;
     plan->updates_at_end = plan->accumulate > 1 || plan->optimizer.clip_norm > 0;
     pp_status status = build(plan, graph, options);

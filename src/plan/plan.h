@@ -9,6 +9,7 @@
  *     recompute blocks whose forward steps run again for backward
  *     bands     runs of nodes that take a few images at a time
  *     sharing   ... and what of a band takes turns in one place
+ *     park      values that wait, in 16 bits
  *     lives     first and last step of every buffer
  *     pieces    ... and of each band's images in it
  *     layout    live bytes and offsets (memory/planner.h)
@@ -42,7 +43,8 @@ typedef struct pp__plan_buffer {
     size_t first_piece, piece_count; /* by their first steps, those of all images together */
     /* The saved record it holds (the first, where several keep one tensor), or PP__NONE. */
     uint32_t saved;
-    uint32_t views; /* a sum of pp__view over all its records */
+    uint32_t views;    /* a sum of pp__view over all its records */
+    pp__coding parked; /* of what waits there (park.c); codec NULL: none */
 } pp__plan_buffer;
 
 /* Consecutive images of a buffer, or all of it, for as long as a reader is to come. */
@@ -121,6 +123,8 @@ typedef enum pp__step_kind {
     PP__STEP_COPY_VALUE,    /* the node's value = scratch */
     PP__STEP_COPY_GRADIENT, /* input_gradients[0] = output_gradient */
     PP__STEP_ADD_GRADIENT,  /* input_gradients[0] += output_gradient */
+    PP__STEP_PARK,          /* input_gradients[0] = the code of output_gradient, ... */
+    PP__STEP_FETCH,         /* ... and back; values and gradients alike (park.c) */
     PP__STEP_CLIP,          /* the factor that keeps the gradients' norm within bounds */
     PP__STEP_UPDATE         /* all parameters of the node and of those up to node `index` */
 } pp__step_kind;
@@ -155,7 +159,7 @@ struct pp_plan {
     size_t rule_count;
     pp_optimizer optimizer;
     char *codec; /* the policy's */
-    uint32_t batch, accumulate;
+    uint32_t batch, accumulate, transient_bits;
     bool inference;
     bool updates_at_end; /* gradients live to the end of the step: clipping or accumulation */
 
@@ -250,6 +254,10 @@ pp_status pp__plan_read_recomputed(pp_plan *plan, const pp_plan_options *options
  * if one does. */
 pp_status pp__plan_recompute(pp_plan *plan, uint32_t last);
 void pp__plan_drop_superseded(pp_plan *plan);
+/* In 16 bits, if the application allows it. */
+pp_status pp__plan_park(pp_plan *plan);
+/* Per buffer: the images of each of its pieces; 0: it has one piece. `images` holds zeros. */
+void pp__plan_piece_images(pp_plan *plan, uint32_t *images);
 pp_status pp__plan_pieces(pp_plan *plan);
 pp_status pp__plan_measure(pp_plan *plan);
 /* The search for places may end at `enough_bytes` and be shortened (memory/planner.h). */

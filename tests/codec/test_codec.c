@@ -5,6 +5,7 @@
 START_TEST(reads_and_prints) {
     static const char *const texts[] = {"raw",
                                         "half",
+                                        "bfloat",
                                         "norm:1",
                                         "norm:2",
                                         "norm:3",
@@ -62,7 +63,8 @@ START_TEST(refuses) {
         const char *text, *part;
     } wrong[] = {
         {"zip",
-         "codec 'zip' is unknown; there are raw, half, norm, group, avgpool, signmask, argmax"},
+         "codec 'zip' is unknown; there are raw, half, bfloat, norm, group, avgpool, signmask, "
+         "argmax"},
         {"", "codec '' is unknown"},
         {"hal", "unknown"},
         {"half:2", "codec 'half:2': half takes no parameters"},
@@ -132,6 +134,7 @@ START_TEST(stored_bytes) {
     } expected[] = {
         {"raw", 4 * 570},
         {"half", 2 * 570},
+        {"bfloat", 2 * 570},
         {"norm:1", 30 * 3 * 1},
         {"norm:2", 30 * 3 * 2},
         {"norm:3", 30 * 3 * 3},

@@ -623,9 +623,33 @@ static inline void flow_end(flow *f) {
     if (!trains) flow_end_inference(f);
 }
 
+/* What a buffer holds goes to its 16-bit form, or from there: whatever it is, it is there whole. */
+static inline void flow_park(flow *f, const pp__plan_step *step) {
+    const uint32_t from = step->output_gradient, to = step->input_gradients[0];
+    const bool parks = step->kind == PP__STEP_PARK;
+    const pp__plan_buffer *code = &f->plan->buffers[parks ? to : from];
+    if (!code->parked.codec || 2 * code->bytes != f->plan->buffers[parks ? from : to].bytes)
+        ck_abort_msg("step %zu (%s): '%s' is not the 16-bit form", f->number, step->name,
+                     code->name);
+    flow_check_life(f, from, "parked value");
+    flow_check_life(f, to, "place");
+    flow_apart(f, to, from);
+    const size_t first = flow_first_cell(f, from);
+    flow_wipe(f, to, flow_place_of(f, to, first, step->image_count));
+    for (size_t i = first; i < first + step->image_count; i++) {
+        if (!f->holds[from][i])
+            ck_abort_msg("step %zu (%s): image %zu of '%s' is gone", f->number, step->name, i,
+                         f->plan->buffers[from].name);
+        flow_expect_cell(f, from, i, f->holds[from][i], "parked value");
+        f->holds[to][i] = f->holds[from][i];
+        f->written[to][i] = flow_piece(f, to, i) - f->plan->pieces;
+    }
+}
+
 static inline bool flow_selects(const flow *f) {
     if (f->stream != FLOW_INFERENCE) return true;
-    return (f->step->kind == PP__STEP_FORWARD || f->step->kind == PP__STEP_COPY_VALUE) &&
+    return (f->step->kind == PP__STEP_FORWARD || f->step->kind == PP__STEP_COPY_VALUE ||
+            f->step->kind == PP__STEP_PARK || f->step->kind == PP__STEP_FETCH) &&
            !f->step->training_only;
 }
 
@@ -633,7 +657,9 @@ static inline bool flow_selects(const flow *f) {
 static inline void flow_check_band(const flow *f) {
     const pp__plan_step *step = f->step;
     const pp__plan_node *node = &f->plan->nodes[step->node];
-    const bool moves = step->kind == PP__STEP_COPY_GRADIENT || step->kind == PP__STEP_ADD_GRADIENT;
+    const bool moves = step->kind == PP__STEP_COPY_GRADIENT ||
+                       step->kind == PP__STEP_ADD_GRADIENT || step->kind == PP__STEP_PARK ||
+                       step->kind == PP__STEP_FETCH;
     if (step->image_count == f->plan->batch && !step->first_image) return;
     ck_assert(step->image_count && !(f->plan->batch % step->image_count));
     ck_assert(!(step->first_image % step->image_count));
@@ -661,6 +687,8 @@ static inline void flow_run_step(flow *f) {
         case PP__STEP_COPY_VALUE: flow_copy_value(f, step); break;
         case PP__STEP_COPY_GRADIENT: flow_move_gradient(f, step, false); break;
         case PP__STEP_ADD_GRADIENT: flow_move_gradient(f, step, true); break;
+        case PP__STEP_PARK:
+        case PP__STEP_FETCH: flow_park(f, step); break;
         case PP__STEP_CLIP: flow_clip(f, step); break;
         case PP__STEP_UPDATE: flow_update(f, step); break;
     }

@@ -8,6 +8,7 @@
 #include "ref/argmax_ref.h"
 #include "ref/blockmean_ref.h"
 #include "ref/batchnorm_ref.h"
+#include "ref/bfloat_ref.h"
 #include "ref/half_ref.h"
 #include "ref/norm_ref.h"
 #include "ref/packed_ref.h"
@@ -376,6 +377,28 @@ START_TEST(half_limits) {
 }
 END_TEST
 
+/* The same of the upper half of a float32. */
+START_TEST(bfloat_limits) {
+    for (unsigned bfloat = 0; bfloat < 0x10000; bfloat++) {
+        if ((bfloat & 0x7f80) == 0x7f80) continue; /* infinities and NaNs */
+        const float value = ref_bfloat_to_float((uint16_t)bfloat);
+        const uint32_t bits = (uint32_t)bfloat << 16;
+        ck_assert_mem_eq(&value, &bits, sizeof bits);
+        ck_assert_uint_eq(ref_bfloat_from_float(value), bfloat);
+    }
+    ck_assert_uint_eq(ref_bfloat_from_float(INFINITY), 0x7f7f);
+    ck_assert_uint_eq(ref_bfloat_from_float(-INFINITY), 0xff7f);
+    ck_assert_uint_eq(ref_bfloat_from_float(1), 0x3f80);
+    ck_assert_uint_eq(ref_bfloat_from_float(0x1.01p0f), 0x3f80); /* ties to even: down, ... */
+    ck_assert_uint_eq(ref_bfloat_from_float(0x1.03p0f), 0x3f82); /* ... and up */
+    ck_assert_uint_eq(ref_bfloat_from_float(0x1.010002p0f), 0x3f81);
+    ck_assert_uint_eq(ref_bfloat_from_float(0x1.fffp0f), 0x4000);
+    ck_assert_uint_eq(ref_bfloat_from_float(0x1p-149f), 1);
+    ck_assert_uint_eq(ref_bfloat_from_float(-0x1p-149f), 0x8000);
+    ck_assert(isnan(ref_bfloat_to_float(ref_bfloat_from_float(NAN))));
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("codec references");
     TCase *tcase = tcase_create("figures and layouts");
@@ -390,6 +413,7 @@ int main(void) {
     tcase_add_loop_test(tcase, packed_round_trip, 1, 9);
     tcase_add_test(tcase, signmask_and_argmax);
     tcase_add_test(tcase, half_limits);
+    tcase_add_test(tcase, bfloat_limits);
     suite_add_tcase(suite, tcase);
     return test_run(suite);
 }

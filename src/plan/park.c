@@ -1,0 +1,246 @@
+/* Values and gradients that wait are parked in 16 bits.
+ *
+ * Where the application allows it, what no step uses for a while is encoded when the wait begins and
+ * decoded in front of the step that ends it: behind bands' steps those images of a whole-batch value
+ * that come from one run and wait for another, elsewhere the value or the gradient of a skip while
+ * the block's main branch runs. All steps compute in float32 as before; in between, the float32
+ * tensor has no place (pieces.c sees that the decoding writes it anew) and its code half the bytes.
+ *
+ * Values are parked as `half`: they come from normalised layers, and a relative error of 2^-11 is the
+ * least that 16 bits offer. Gradients of a mean over the batch fall below the range of float16; they
+ * are parked as `bfloat`, which has float32's range at a relative error of 2^-9. Parking what was
+ * decoded gives the same code again, so that an error is made once however often something waits. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan/plan.h"
+
+/* Steps of the whole batch in between that are worth encoding and decoding. */
+enum { LEAST_STEPS = 2 };
+
+/* One group of a buffer's images: what a piece of it holds. */
+typedef struct group {
+    size_t used;    /* one behind the last step that used it, or 0 */
+    size_t parked;  /* one behind the entry in `inserted` of the code that holds it, or 0 */
+    size_t fetched; /* likewise of the decoding that its float32 form comes from */
+    bool partial;   /* the last step used some of its images alone */
+    bool inferred;  /* written in inference, since it was parked */
+} group;
+
+/* A step to come: in front of step `place`. */
+typedef struct insertion {
+    size_t place, order;
+    pp__step_kind kind;
+    uint32_t buffer, first_image, image_count;
+    bool training_only;
+} insertion;
+
+typedef struct parking {
+    pp_plan *plan;
+    const pp__plan_step *step;
+    size_t number;       /* of the step */
+    uint32_t *images;    /* per buffer: of a group; 0: it is never parked */
+    size_t *first_group; /* per buffer */
+    size_t *used;        /* per buffer: the group that was used last */
+    uint32_t *codes;     /* per buffer: that of its 16-bit form, or PP__NONE so far */
+    group *groups;
+    insertion *inserted;
+    size_t inserted_count, inserted_capacity;
+    pp_status status;
+} parking;
+
+/* What a step does to a buffer, all its uses together. */
+typedef struct question {
+    uint32_t buffer;
+    bool reads, writes;
+} question;
+
+static void answer(void *user, uint32_t buffer, bool reads, bool writes) {
+    question *q = user;
+    if (buffer != q->buffer) return;
+    q->reads |= reads;
+    q->writes |= writes;
+}
+
+static bool runs_in_inference(const pp__plan_step *step) {
+    return (step->kind == PP__STEP_FORWARD || step->kind == PP__STEP_COPY_VALUE) &&
+           !step->training_only;
+}
+
+static bool is_value(const pp_plan *plan, uint32_t buffer) {
+    for (size_t i = 0; i < plan->node_count; i++)
+        if (plan->nodes[i].value == buffer) return true;
+    return false;
+}
+
+/* The entry's number and one. */
+static size_t insert(parking *p, pp__step_kind kind, size_t place, uint32_t buffer,
+                     uint32_t first_image, bool training_only) {
+    if (p->status == PP_OK)
+        p->status = pp__grow(p->plan->engine, &p->inserted, &p->inserted_capacity,
+                             p->inserted_count + 1, sizeof *p->inserted);
+    if (p->status != PP_OK) return 0;
+    p->inserted[p->inserted_count] = (insertion){.place = place,
+                                                 .order = p->inserted_count,
+                                                 .kind = kind,
+                                                 .buffer = buffer,
+                                                 .first_image = first_image,
+                                                 .image_count = p->images[buffer],
+                                                 .training_only = training_only};
+    return ++p->inserted_count;
+}
+
+/* Bands wait while other bands come; the batch, while other steps do. */
+static bool has_waited(const parking *p, uint32_t buffer, const group *g, bool partial) {
+    if (!g->used) return false;
+    if (p->images[buffer] < p->plan->batch) return &p->groups[p->used[buffer]] != g;
+    return p->number - (g->used - 1) > LEAST_STEPS && !(g->partial && partial);
+}
+
+static void use(void *user, uint32_t buffer, bool reads, bool writes) {
+    (void)reads, (void)writes;
+    parking *p = user;
+    const uint32_t images = p->images[buffer];
+    if (!images || p->status != PP_OK) return;
+    const pp__plan_step *step = p->step;
+    const size_t number = p->first_group[buffer] + step->first_image / images;
+    group *g = &p->groups[number];
+    if (g->used == p->number + 1) return; /* a second use by the step */
+    question q = {.buffer = buffer};
+    pp__plan_visit_step(p->plan, step, answer, &q);
+    const bool partial = step->image_count < images, infers = runs_in_inference(step);
+    if ((q.reads || partial) && has_waited(p, buffer, g, partial)) {
+        const uint32_t first_image = step->first_image / images * images;
+        if (!g->parked)
+            g->parked = insert(p, PP__STEP_PARK, g->used, buffer, first_image, !g->inferred);
+        g->fetched = insert(p, PP__STEP_FETCH, p->number, buffer, first_image, true);
+        if (p->status != PP_OK) return;
+    }
+    if (!q.reads && !partial) g->fetched = 0;
+    if (g->fetched && infers) p->inserted[g->fetched - 1].training_only = false;
+    if (q.writes) {
+        if (g->parked) g->inferred = false;
+        g->inferred |= infers;
+        g->parked = 0;
+    }
+    g->used = p->number + 1;
+    g->partial = partial;
+    p->used[buffer] = number;
+}
+
+/* Activations and their gradients of whole batches, but for what applications read. */
+static void leave_out_others(parking *p) {
+    const pp_plan *plan = p->plan;
+    const uint32_t prediction = plan->nodes[pp__plan_prediction(plan)].value;
+    for (uint32_t i = 0; i < plan->buffer_count; i++) {
+        const pp__plan_buffer *b = &plan->buffers[i];
+        p->codes[i] = PP__NONE;
+        if (b->memory_class != PP_MEMORY_TRANSIENT || b->saved != PP__NONE ||
+            b->images != plan->batch || i == prediction)
+            p->images[i] = 0;
+    }
+}
+
+static int compare_insertions(const void *a, const void *b) {
+    const insertion *x = a, *y = b;
+    if (x->place != y->place) return x->place < y->place ? -1 : 1;
+    if (x->kind != y->kind) return x->kind == PP__STEP_PARK ? -1 : 1;
+    return x->order < y->order ? -1 : x->order > y->order;
+}
+
+static pp_status find_code(parking *p, uint32_t buffer, uint32_t *code_out) {
+    pp_plan *plan = p->plan;
+    if (p->codes[buffer] == PP__NONE) {
+        const size_t raw_bytes = plan->buffers[buffer].bytes;
+        PP_TRY(pp__plan_add_buffer(plan, plan->buffers[buffer].name, "parked", PP_MEMORY_TRANSIENT,
+                                   raw_bytes, raw_bytes / 2, &p->codes[buffer]));
+        pp__plan_buffer *code = &plan->buffers[p->codes[buffer]];
+        code->images = plan->batch;
+        code->parked.codec =
+            is_value(plan, buffer) ? pp__codec_find("half") : pp__codec_find("bfloat");
+    }
+    *code_out = p->codes[buffer];
+    return PP_OK;
+}
+
+static pp_status add_inserted(parking *p, const insertion *entry, uint32_t node) {
+    pp_plan *plan = p->plan;
+    uint32_t code;
+    PP_TRY(find_code(p, entry->buffer, &code));
+    const bool parks = entry->kind == PP__STEP_PARK;
+    pp__plan_step *step;
+    PP_TRY(pp__plan_add_step(plan, entry->kind, node, "", &step));
+    step->output_gradient = parks ? entry->buffer : code;
+    step->input_gradients[0] = parks ? code : entry->buffer;
+    step->first_image = entry->first_image;
+    step->image_count = entry->image_count;
+    step->training_only = entry->training_only;
+    pp__release(plan->engine, step->name);
+    step->name = NULL;
+    return pp__plan_name(plan, plan->buffers[entry->buffer].name, parks ? "park" : "fetch",
+                         &step->name);
+}
+
+/* Parked behind the step that began the wait: each step takes what is inserted in front of it. */
+static pp_status insert_steps(parking *p, pp__plan_step *old, size_t old_count) {
+    pp_plan *plan = p->plan;
+    size_t next = 0;
+    for (size_t s = 0; s < old_count; s++) {
+        for (; next < p->inserted_count && p->inserted[next].place == s; next++)
+            PP_TRY(add_inserted(p, &p->inserted[next], old[s].node));
+        PP_TRY(pp__grow(plan->engine, &plan->steps, &plan->step_capacity, plan->step_count + 1,
+                        sizeof *plan->steps));
+        plan->steps[plan->step_count++] = old[s];
+        old[s].name = NULL; /* the plan's now */
+    }
+    return PP_OK;
+}
+
+static pp_status rewrite(parking *p) {
+    pp_plan *plan = p->plan;
+    if (!p->inserted_count) return PP_OK;
+    qsort(p->inserted, p->inserted_count, sizeof *p->inserted, compare_insertions);
+    pp__plan_step *old = plan->steps;
+    const size_t old_count = plan->step_count;
+    plan->steps = NULL;
+    plan->step_count = plan->step_capacity = 0;
+    const pp_status status = insert_steps(p, old, old_count);
+    for (size_t s = 0; s < old_count; s++) pp__release(plan->engine, old[s].name);
+    pp__release(plan->engine, old);
+    return status;
+}
+
+static pp_status park(parking *p) {
+    pp_plan *plan = p->plan;
+    PP_TRY(pp__allocate(plan->engine, plan->buffer_count, sizeof *p->images, &p->images));
+    PP_TRY(pp__allocate(plan->engine, plan->buffer_count, sizeof *p->first_group, &p->first_group));
+    PP_TRY(pp__allocate(plan->engine, plan->buffer_count, sizeof *p->used, &p->used));
+    PP_TRY(pp__allocate(plan->engine, plan->buffer_count, sizeof *p->codes, &p->codes));
+    pp__plan_piece_images(plan, p->images);
+    leave_out_others(p);
+    size_t count = 0;
+    for (size_t i = 0; i < plan->buffer_count; i++) {
+        p->first_group[i] = count;
+        count += p->images[i] ? plan->batch / p->images[i] : 0;
+    }
+    PP_TRY(pp__allocate(plan->engine, count, sizeof *p->groups, &p->groups));
+    for (p->number = 0; p->number < plan->step_count; p->number++) {
+        p->step = &plan->steps[p->number];
+        pp__plan_visit_step(plan, p->step, use, p);
+    }
+    PP_TRY(p->status);
+    return rewrite(p);
+}
+
+pp_status pp__plan_park(pp_plan *plan) {
+    if (plan->transient_bits != 16) return PP_OK;
+    parking p = {.plan = plan};
+    const pp_status status = park(&p);
+    pp__release(plan->engine, p.images);
+    pp__release(plan->engine, p.first_group);
+    pp__release(plan->engine, p.used);
+    pp__release(plan->engine, p.codes);
+    pp__release(plan->engine, p.groups);
+    pp__release(plan->engine, p.inserted);
+    return status;
+}

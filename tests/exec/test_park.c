@@ -1,0 +1,161 @@
+/* Training whose values wait in 16 bits against training in float32, on the device.
+ *
+ * Where a value is parked it changes by up to 2^-11 of itself, a gradient by up to 2^-9, rounded to
+ * nearest: on average by 0.29 of that, in independent directions. A step's parameter gradients then
+ * differ by about as much in relation to their norm, times the square root of how often something on
+ * their way was parked, which is at most eight times here: 1.6e-3 from the gradients. The bound is
+ * five times that, a quarter of what one bit less would be worth; a value that is lost, read too early
+ * or decoded in another form is worth 1. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan/small_networks.h"
+#include "support/support.h"
+#include "support/trainer.h"
+
+enum { BATCH = 8, STEPS = 3, INPUT = 12 * 12 * 3, CLASSES = 5 };
+static const double bound = 8e-3;
+
+static float inputs[STEPS * BATCH * INPUT];
+static int32_t labels[STEPS * BATCH];
+
+static void fill(void) {
+    test_fill_normal(inputs, STEPS * BATCH * INPUT);
+    for (size_t i = 0; i < STEPS * BATCH; i++) labels[i] = (int32_t)test_random_below(CLASSES);
+}
+
+static pp_batch batch_of(size_t step) {
+    return (pp_batch){
+        .inputs = inputs + step * BATCH * INPUT, .labels = labels + step * BATCH, .count = BATCH};
+}
+
+static size_t count_parked(const pp_plan *plan) {
+    return count_steps(plan, " park");
+}
+
+/* What the first step changes, per parameter, is its gradient. The caller frees it. */
+static float *change_of_step(const trainer *t, size_t *count_out) {
+    float *before = trainer_read_all(t, count_out);
+    const pp_batch batch = batch_of(0);
+    trainer_step(t, &batch, 1);
+    float *after = trainer_read_all(t, count_out);
+    for (size_t i = 0; i < *count_out; i++) after[i] -= before[i];
+    free(before);
+    return after;
+}
+
+static double difference(const float *a, const float *b, size_t count) {
+    double square = 0, error = 0;
+    for (size_t i = 0; i < count; i++) {
+        square += (double)a[i] * (double)a[i];
+        error += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+    }
+    return sqrt(error / square);
+}
+
+/* Predictions and one step, with bands and without; true where anything was parked. */
+static bool compare(const char *name, const pp_graph *graph, const pp_plan_options *given) {
+    pp_plan_options options = *given;
+    trainer whole, parked;
+    trainer_create(&whole, graph, &options, 1);
+    options.transient_bits = 16;
+    trainer_create(&parked, graph, &options, 1);
+    const size_t parkings = count_parked(parked.plan);
+    ck_assert_uint_eq(pp_session_device_bytes(parked.session), summary_of(parked.plan).peak_bytes);
+    const pp_batch batch = batch_of(0);
+    float expected[BATCH * CLASSES], found[BATCH * CLASSES];
+    TEST_OK(pp_session_predict(whole.session, &batch, expected));
+    TEST_OK(pp_session_predict(parked.session, &batch, found));
+    ck_assert(difference(expected, found, BATCH * CLASSES) < bound);
+    size_t count;
+    float *a = change_of_step(&whole, &count), *b = change_of_step(&parked, &count);
+    const double error = difference(a, b, count);
+    ck_assert_msg(error < bound && (error > 0) == (parkings > 0), "%s, %s: %g, %zu parked", name,
+                  options.codec, error, parkings);
+    free(a);
+    free(b);
+    trainer_destroy(&whole);
+    trainer_destroy(&parked);
+    return parkings != 0;
+}
+
+static const pp_plan_options settings[] = {
+    {.batch = BATCH, .codec = "raw"},
+    {.batch = BATCH, .codec = "bitmap"},
+    {.batch = BATCH, .codec = "half"},
+    {.batch = BATCH, .codec = "raw", .optimizer = {.clip_norm = 1e3f}},
+};
+enum { SETTING_COUNT = sizeof settings / sizeof *settings };
+
+START_TEST(a_step_is_the_same_but_for_rounding) {
+    const block *b = &blocks[_i];
+    fill();
+    pp_graph *graph = b->build();
+    for (size_t s = 0; s < SETTING_COUNT; s++)
+        for (uint32_t images = 2; images <= BATCH; images *= 2) {
+            pp_plan_options options = settings[s];
+            const pp_band band = {b->first, b->last, images};
+            options.bands = &band;
+            options.band_count = 1;
+            compare(b->name, graph, &options);
+        }
+    pp_graph_destroy(graph);
+}
+END_TEST
+
+/* Runs that meet: what the first leaves waits for the second, and so do the gradients. */
+START_TEST(between_two_runs) {
+    static const pp_band bands[] = {{"conv1", "bn1", 2}, {"conv2", "bn2", 2}};
+    fill();
+    pp_graph *graph = nested_batchnorms();
+    for (size_t s = 0; s < SETTING_COUNT; s++) {
+        pp_plan_options options = settings[s];
+        options.bands = bands;
+        options.band_count = 2;
+        ck_assert(compare("two runs", graph, &options));
+    }
+    pp_graph_destroy(graph);
+}
+END_TEST
+
+static void train(trainer *t, const pp_graph *graph, const pp_plan_options *options) {
+    trainer_create(t, graph, options, 1);
+    for (size_t s = 0; s < STEPS; s++) {
+        const pp_batch batch = batch_of(s);
+        trainer_step(t, &batch, 0.05f);
+    }
+}
+
+START_TEST(the_same_bits_twice) {
+    static const pp_band bands[] = {{"conv1", "bn1", 2}, {"conv2", "bn2", 4}};
+    const pp_plan_options options = {.batch = BATCH,
+                                     .codec = "norm:4",
+                                     .bands = bands,
+                                     .band_count = 2,
+                                     .transient_bits = 16,
+                                     .optimizer = {.momentum = 0.9f}};
+    fill();
+    pp_graph *graph = nested_batchnorms();
+    trainer once, twice;
+    train(&once, graph, &options);
+    train(&twice, graph, &options);
+    ck_assert(count_parked(once.plan) > 0);
+    ck_assert(trainer_same(&once, &twice));
+    trainer_destroy(&once);
+    trainer_destroy(&twice);
+    pp_graph_destroy(graph);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("exec/park");
+    TCase *all = tcase_create("all");
+    tcase_set_timeout(all, 0);
+    tcase_add_loop_test(all, a_step_is_the_same_but_for_rounding, 0, BLOCK_COUNT);
+    tcase_add_test(all, between_two_runs);
+    tcase_add_test(all, the_same_bits_twice);
+    suite_add_tcase(suite, all);
+    return test_run(suite);
+}

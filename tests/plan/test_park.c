@@ -1,0 +1,134 @@
+/* Plans whose values and gradients wait in 16 bits: that every step finds what it reads (flow.h), in
+ * training and in inference, what is parked, and what that leaves of a peak. */
+#include "plan/small_networks.h"
+#include "plan/flow.h"
+
+enum { BATCH = 8 };
+
+static const char *const codecs[] = {"raw",    "half",   "norm:4",           "btc:4",
+                                     "bitmap", "norm:8", "avgpool:2+group:4"};
+enum { CODEC_COUNT = sizeof codecs / sizeof *codecs };
+
+static pp_plan_summary check(const pp_graph *graph, const pp_plan_options *options) {
+    pp_plan *plan = plan_of(graph, options);
+    flow_check(plan);
+    const pp_plan_summary summary = summary_of(plan);
+    pp_plan_destroy(plan);
+    return summary;
+}
+
+/* With and without bands of every size. */
+START_TEST(every_step_finds_what_it_reads) {
+    static const pp_plan_options settings[] = {
+        {.batch = BATCH},
+        {.batch = BATCH, .optimizer = {.momentum = 0.9f, .clip_norm = 1}},
+        {.batch = BATCH, .accumulate = 3},
+        {.batch = BATCH, .inference = true},
+    };
+    const block *b = &blocks[_i];
+    pp_graph *graph = b->build();
+    for (size_t c = 0; c < CODEC_COUNT; c++)
+        for (size_t s = 0; s < sizeof settings / sizeof *settings; s++)
+            for (uint32_t images = 1; images <= BATCH; images *= 2) {
+                pp_plan_options options = settings[s];
+                const pp_band band = {b->first, b->last, images};
+                options.transient_bits = 16;
+                options.codec = codecs[c];
+                options.bands = &band;
+                options.band_count = 1;
+                check(graph, &options);
+            }
+    pp_graph_destroy(graph);
+}
+END_TEST
+
+static const pp_band bands_of_resnet20[] = {
+    {"conv1", "bn1", 2},
+    {"layer1.0.conv1", "layer1.0.add", 2},
+    {"layer1.1.conv1", "layer1.1.add", 4},
+    {"layer1.2.conv1", "layer1.2.add", 2},
+    {"layer2.0.conv1", "layer2.0.add", 1},
+    {"layer2.2.conv1", "layer2.2.add", 4},
+};
+enum { BAND_COUNT = sizeof bands_of_resnet20 / sizeof *bands_of_resnet20 };
+
+/* Runs of several sizes side by side, and with a block between them that takes the batch. */
+START_TEST(between_runs_of_bands) {
+    pp_graph *graph = graph_of_model("resnet20");
+    for (size_t c = 0; c < CODEC_COUNT; c++)
+        for (size_t count = 0; count <= BAND_COUNT; count++) {
+            pp_plan_options options = {.batch = BATCH,
+                                       .codec = codecs[c],
+                                       .bands = bands_of_resnet20,
+                                       .band_count = count,
+                                       .transient_bits = 16};
+            check(graph, &options);
+            options.inference = true;
+            check(graph, &options);
+        }
+    pp_graph_destroy(graph);
+}
+END_TEST
+
+START_TEST(beside_blocks_computed_again) {
+    const pp_span span = {"layer3.0.conv1", "layer3.0.add"};
+    pp_graph *graph = graph_of_model("resnet20");
+    for (size_t c = 0; c < CODEC_COUNT; c++)
+        check(graph, &(pp_plan_options){.batch = BATCH,
+                                        .codec = codecs[c],
+                                        .bands = bands_of_resnet20,
+                                        .band_count = BAND_COUNT,
+                                        .recompute = &span,
+                                        .recompute_count = 1,
+                                        .transient_bits = 16});
+    pp_graph_destroy(graph);
+}
+END_TEST
+
+/* Activations as float16, gradients as bfloat; nothing else, and nothing without the option. */
+START_TEST(two_forms_of_16_bits) {
+    pp_graph *graph = graph_of_model("resnet20");
+    pp_plan_options options = {
+        .batch = BATCH, .codec = "norm:4", .bands = bands_of_resnet20, .band_count = BAND_COUNT};
+    for (uint32_t bits = 0; bits <= 32; bits += 16) {
+        options.transient_bits = bits;
+        pp_plan *plan = plan_of(graph, &options);
+        ck_assert_uint_eq(count_steps(plan, " park") > 0, bits == 16);
+        ck_assert_uint_eq(count_steps(plan, " fetch") > 0, bits == 16);
+        for (size_t i = 0; i < pp_plan_row_count(plan); i++) {
+            pp_plan_row row;
+            pp_plan_read_row(plan, i, &row);
+            if (row.memory_class != PP_MEMORY_TRANSIENT) continue;
+            const bool is_parked = strstr(row.name, " parked") != NULL;
+            ck_assert_uint_eq(row.stored_bytes * (is_parked ? 2 : 1), row.raw_bytes);
+            ck_assert_str_eq(row.codec, !is_parked                       ? ""
+                                        : strstr(row.name, " gradient ") ? "bfloat"
+                                                                         : "half");
+        }
+        pp_plan_destroy(plan);
+    }
+    pp_graph_destroy(graph);
+}
+END_TEST
+
+START_TEST(refuses_other_forms) {
+    pp_graph *graph = residual_block();
+    pp_plan *plan;
+    TEST_FAILS(plan_try(graph, &(pp_plan_options){.batch = BATCH, .transient_bits = 8}, &plan),
+               PP_ERROR_INVALID_ARGUMENT, "16 or 32 are expected");
+    pp_graph_destroy(graph);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("plan/park");
+    TCase *all = tcase_create("all");
+    tcase_set_timeout(all, 0);
+    tcase_add_loop_test(all, every_step_finds_what_it_reads, 0, BLOCK_COUNT);
+    tcase_add_test(all, between_runs_of_bands);
+    tcase_add_test(all, beside_blocks_computed_again);
+    tcase_add_test(all, two_forms_of_16_bits);
+    tcase_add_test(all, refuses_other_forms);
+    suite_add_tcase(suite, all);
+    return test_run(suite);
+}
