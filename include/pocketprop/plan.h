@@ -55,8 +55,8 @@ typedef struct pp_plan pp_plan;
 
 typedef struct pp_codec_override {
     const char *pattern; /* a node-name pattern, "@kind", or both: "layer1.*@activation" */
-    /* "raw", "half", "bfloat", "norm:4" (1 to 6 or 8 bits), "norm:2,clip=1.9", "norm:3,lloyd" (2 to 4 bits),
-     * "btc:4" (2, 4 or 8), "avgpool:2", "signmask", "view" */
+    /* "raw", "half", "bfloat", "norm:4" (1 to 6 or 8 bits), "norm:2,clip=1.9", "norm:3,lloyd" (2
+     * to 4 bits), "btc:4" (2, 4 or 8), "avgpool:2", "signmask", "view" */
     const char *codec;
 } pp_codec_override;
 

@@ -9,7 +9,9 @@
  * Values are parked as `half`: they come from normalised layers, and a relative error of 2^-11 is the
  * least that 16 bits offer. Gradients of a mean over the batch fall below the range of float16; they
  * are parked as `bfloat`, which has float32's range at a relative error of 2^-9. Parking what was
- * decoded gives the same code again, so that an error is made once however often something waits. */
+ * decoded gives the same code again, so that an error is made once however often something waits.
+ *
+ * Only what is live at the peak is worth it: buffers are taken one by one, from the fullest step. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +28,13 @@ typedef struct group {
     bool partial;   /* the last step used some of its images alone */
     bool inferred;  /* written in inference, since it was parked */
 } group;
+
+/* From behind step `from` to in front of step `to` a group of a buffer waits. */
+typedef struct wait {
+    uint32_t buffer;
+    size_t from, to;
+    size_t bytes; /* of its code, and what that saves */
+} wait;
 
 /* A step to come: in front of step `place`. */
 typedef struct insertion {
@@ -46,6 +55,8 @@ typedef struct parking {
     group *groups;
     insertion *inserted;
     size_t inserted_count, inserted_capacity;
+    wait *waits;
+    size_t wait_count, wait_capacity;
     pp_status status;
 } parking;
 
@@ -90,6 +101,16 @@ static size_t insert(parking *p, pp__step_kind kind, size_t place, uint32_t buff
     return ++p->inserted_count;
 }
 
+static void note_wait(parking *p, uint32_t buffer, size_t from) {
+    const pp_plan *plan = p->plan;
+    if (p->status == PP_OK)
+        p->status = pp__grow(plan->engine, &p->waits, &p->wait_capacity, p->wait_count + 1,
+                             sizeof *p->waits);
+    if (p->status != PP_OK) return;
+    const size_t bytes = plan->buffers[buffer].bytes / plan->batch * p->images[buffer] / 2;
+    p->waits[p->wait_count++] = (wait){buffer, from, p->number, bytes};
+}
+
 /* Bands wait while other bands come; the batch, while other steps do. */
 static bool has_waited(const parking *p, uint32_t buffer, const group *g, bool partial) {
     if (!g->used) return false;
@@ -111,6 +132,7 @@ static void use(void *user, uint32_t buffer, bool reads, bool writes) {
     const bool partial = step->image_count < images, infers = runs_in_inference(step);
     if ((q.reads || partial) && has_waited(p, buffer, g, partial)) {
         const uint32_t first_image = step->first_image / images * images;
+        note_wait(p, buffer, g->used - 1);
         if (!g->parked)
             g->parked = insert(p, PP__STEP_PARK, g->used, buffer, first_image, !g->inferred);
         g->fetched = insert(p, PP__STEP_FETCH, p->number, buffer, first_image, true);
@@ -187,7 +209,8 @@ static pp_status insert_steps(parking *p, pp__plan_step *old, size_t old_count) 
     size_t next = 0;
     for (size_t s = 0; s < old_count; s++) {
         for (; next < p->inserted_count && p->inserted[next].place == s; next++)
-            PP_TRY(add_inserted(p, &p->inserted[next], old[s].node));
+            PP_TRY(add_inserted(p, &p->inserted[next],
+                                old[s - (p->inserted[next].kind == PP__STEP_PARK)].node));
         PP_TRY(pp__grow(plan->engine, &plan->steps, &plan->step_capacity, plan->step_count + 1,
                         sizeof *plan->steps));
         plan->steps[plan->step_count++] = old[s];
@@ -210,6 +233,139 @@ static pp_status rewrite(parking *p) {
     return status;
 }
 
+static void find_waits(parking *p) {
+    p->wait_count = p->inserted_count = 0;
+    for (p->number = 0; p->number < p->plan->step_count; p->number++) {
+        p->step = &p->plan->steps[p->number];
+        pp__plan_visit_step(p->plan, p->step, use, p);
+    }
+}
+
+/* --- What is worth it --- */
+
+/* Bytes at each step, at 2 * step, and of what lives on from one step to the next, at 2 * step + 1.
+ * There steps are inserted, one after the other: while one of them works, there are the float32
+ * tensor and the code of what it moves, and one of the two of all the others. */
+typedef struct levels {
+    size_t *live; /* with the codes of what waits */
+    size_t *sum;  /* of the inserted steps' codes, by which float32 tensors exceed theirs, ... */
+    size_t *most; /* ... and the largest */
+    size_t count;
+} levels;
+
+static pp_status make_levels(const pp_plan *plan, levels *l) {
+    l->count = 2 * plan->step_count;
+    PP_TRY(pp__allocate(plan->engine, l->count, sizeof *l->live, &l->live));
+    PP_TRY(pp__allocate(plan->engine, l->count, sizeof *l->sum, &l->sum));
+    return pp__allocate(plan->engine, l->count, sizeof *l->most, &l->most);
+}
+
+static void release_levels(const pp_plan *plan, levels *l) {
+    pp__release(plan->engine, l->live);
+    pp__release(plan->engine, l->sum);
+    pp__release(plan->engine, l->most);
+}
+
+static void copy_levels(const levels *from, levels *to) {
+    memcpy(to->live, from->live, from->count * sizeof *from->live);
+    memcpy(to->sum, from->sum, from->count * sizeof *from->sum);
+    memcpy(to->most, from->most, from->count * sizeof *from->most);
+}
+
+static size_t level_at(const levels *l, size_t at) {
+    return l->live[at] + l->sum[at] + l->most[at];
+}
+
+static size_t highest(const levels *l) {
+    size_t at = 0;
+    for (size_t i = 1; i < l->count; i++)
+        if (level_at(l, i) > level_at(l, at)) at = i;
+    return at;
+}
+
+static void insert_at(levels *l, size_t at, size_t bytes) {
+    l->sum[at] += bytes;
+    if (l->most[at] < bytes) l->most[at] = bytes;
+}
+
+/* A buffer's waits, all of them. */
+static void lower(const parking *p, uint32_t buffer, levels *l) {
+    for (size_t i = 0; i < p->wait_count; i++) {
+        const wait *w = &p->waits[i];
+        if (w->buffer != buffer) continue;
+        for (size_t at = 2 * w->from + 1; at < 2 * w->to; at++) l->live[at] -= w->bytes;
+        insert_at(l, 2 * w->from + 1, w->bytes);
+        insert_at(l, 2 * w->to - 1, w->bytes);
+    }
+}
+
+/* The levels of the plan as it is. */
+static pp_status measure(pp_plan *plan, levels *l) {
+    pp__plan_lives(plan);
+    PP_TRY(pp__plan_pieces(plan));
+    for (size_t i = 0; i < plan->piece_count; i++) {
+        const pp__plan_piece *piece = &plan->pieces[i];
+        for (size_t at = 2 * piece->first; at <= 2 * piece->last; at++) l->live[at] += piece->bytes;
+    }
+    pp__release(plan->engine, plan->pieces);
+    plan->pieces = NULL;
+    return PP_OK;
+}
+
+/* Of the buffers that wait there and are still to be decided on, the one of which most does, or
+ * PP__NONE. `sums` holds zeros, before and afterwards. */
+static uint32_t largest_waiting(const parking *p, size_t at, const bool *decided, size_t *sums) {
+    uint32_t largest = PP__NONE;
+    for (size_t i = 0; i < p->wait_count; i++) {
+        const wait *w = &p->waits[i];
+        if (decided[w->buffer] || at <= 2 * w->from || at >= 2 * w->to) continue;
+        sums[w->buffer] += w->bytes;
+        if (largest == PP__NONE || sums[w->buffer] > sums[largest]) largest = w->buffer;
+    }
+    for (size_t i = 0; i < p->wait_count; i++) sums[p->waits[i].buffer] = 0;
+    return largest;
+}
+
+/* What waits where most is live is parked, unless that makes more somewhere else, until nothing
+ * waits there. */
+static void relieve(const parking *p, levels *now, levels *next, bool *decided, bool *parked,
+                    size_t *sums) {
+    for (;;) {
+        const size_t at = highest(now);
+        const uint32_t buffer = largest_waiting(p, at, decided, sums);
+        if (buffer == PP__NONE) return;
+        decided[buffer] = true;
+        copy_levels(now, next);
+        lower(p, buffer, next);
+        parked[buffer] = level_at(next, highest(next)) <= level_at(now, at);
+        if (parked[buffer]) copy_levels(next, now);
+    }
+}
+
+/* Leaves to find_waits only the buffers whose waits the peak is better without. */
+static pp_status choose(parking *p) {
+    pp_plan *plan = p->plan;
+    levels now = {0}, next = {0};
+    bool *decided = NULL, *parked = NULL;
+    pp_status status = make_levels(plan, &now);
+    PP_TRY_GOTO(status, make_levels(plan, &next), done);
+    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->buffer_count, sizeof *decided, &decided),
+                done);
+    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->buffer_count, sizeof *parked, &parked),
+                done);
+    PP_TRY_GOTO(status, measure(plan, &now), done);
+    memset(p->used, 0, plan->buffer_count * sizeof *p->used);
+    relieve(p, &now, &next, decided, parked, p->used);
+    for (size_t i = 0; i < plan->buffer_count; i++)
+        if (!parked[i]) p->images[i] = 0;
+done:
+    release_levels(plan, &now);
+    release_levels(plan, &next);
+    pp__release(plan->engine, decided);
+    pp__release(plan->engine, parked);
+    return status;
+}
+
 static pp_status park(parking *p) {
     pp_plan *plan = p->plan;
     PP_TRY(pp__allocate(plan->engine, plan->buffer_count, sizeof *p->images, &p->images));
@@ -224,10 +380,11 @@ static pp_status park(parking *p) {
         count += p->images[i] ? plan->batch / p->images[i] : 0;
     }
     PP_TRY(pp__allocate(plan->engine, count, sizeof *p->groups, &p->groups));
-    for (p->number = 0; p->number < plan->step_count; p->number++) {
-        p->step = &plan->steps[p->number];
-        pp__plan_visit_step(plan, p->step, use, p);
-    }
+    find_waits(p);
+    PP_TRY(p->status);
+    PP_TRY(choose(p));
+    memset(p->groups, 0, count * sizeof *p->groups);
+    find_waits(p);
     PP_TRY(p->status);
     return rewrite(p);
 }
@@ -242,5 +399,6 @@ pp_status pp__plan_park(pp_plan *plan) {
     pp__release(plan->engine, p.codes);
     pp__release(plan->engine, p.groups);
     pp__release(plan->engine, p.inserted);
+    pp__release(plan->engine, p.waits);
     return status;
 }

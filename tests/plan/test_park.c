@@ -1,5 +1,6 @@
 /* Plans whose values and gradients wait in 16 bits: that every step finds what it reads (flow.h), in
  * training and in inference, what is parked, and what that leaves of a peak. */
+#include "plan/random_graphs.h"
 #include "plan/small_networks.h"
 #include "plan/flow.h"
 
@@ -85,6 +86,61 @@ START_TEST(beside_blocks_computed_again) {
 }
 END_TEST
 
+/* Skips of every length, to which no bands give a rhythm. */
+START_TEST(in_random_graphs) {
+    size_t parked = 0;
+    for (int i = 0; i < 200; i++) {
+        pp_graph *graph = random_graph();
+        const pp_plan_options options = {
+            .batch = 64, .codec = codecs[(size_t)i % CODEC_COUNT], .transient_bits = 16};
+        pp_plan *plan = plan_of(graph, &options);
+        flow_check(plan);
+        parked += count_steps(plan, " park");
+        pp_plan_destroy(plan);
+        pp_graph_destroy(graph);
+    }
+    ck_assert(parked > 0);
+}
+END_TEST
+
+/* Whatever is parked, it never makes the peak higher: not the sum of what is live, nor the places. */
+START_TEST(the_peak_never_rises) {
+    pp_graph *graph = graph_of_model(_i % 2 ? "resnet20" : "resnet18-cifar");
+    for (size_t c = 0; c < CODEC_COUNT; c++)
+        for (size_t count = 0; count <= (_i % 2 ? BAND_COUNT : 0); count++) {
+            pp_plan_options options = {
+                .batch = 16, .codec = codecs[c], .bands = bands_of_resnet20, .band_count = count};
+            const pp_plan_summary before = check(graph, &options);
+            options.transient_bits = 16;
+            const pp_plan_summary after = check(graph, &options);
+            ck_assert_uint_le(after.lower_bound_bytes, before.lower_bound_bytes);
+            ck_assert_uint_le(after.peak_bytes, before.peak_bytes);
+        }
+    pp_graph_destroy(graph);
+}
+END_TEST
+
+/* The codes of a budget's smallest plan leave little else to save. */
+START_TEST(a_budget_becomes_smaller) {
+    pp_graph *graph = graph_of_model("resnet20");
+    size_t peaks[2];
+    for (uint32_t k = 0; k < 2; k++) {
+        /* Nothing fits into this; the sentence names what would. */
+        const pp_plan_options least = {
+            .batch = 128, .budget_bytes = 1 << 20, .transient_bits = k ? 16 : 32};
+        pp_plan *plan;
+        TEST_FAILS(plan_try(graph, &least, &plan), PP_ERROR_OUT_OF_MEMORY, "takes ");
+        const char *takes = strstr(pp_engine_error(test_engine()), "takes ");
+        pp_plan_options options = least;
+        options.budget_bytes = (size_t)strtoull(takes + strlen("takes "), NULL, 10);
+        peaks[k] = check(graph, &options).peak_bytes;
+        ck_assert_uint_le(peaks[k], options.budget_bytes);
+    }
+    ck_assert_uint_lt(peaks[1], peaks[0] - peaks[0] / 8);
+    pp_graph_destroy(graph);
+}
+END_TEST
+
 /* Activations as float16, gradients as bfloat; nothing else, and nothing without the option. */
 START_TEST(two_forms_of_16_bits) {
     pp_graph *graph = graph_of_model("resnet20");
@@ -127,6 +183,9 @@ int main(void) {
     tcase_add_loop_test(all, every_step_finds_what_it_reads, 0, BLOCK_COUNT);
     tcase_add_test(all, between_runs_of_bands);
     tcase_add_test(all, beside_blocks_computed_again);
+    tcase_add_test(all, in_random_graphs);
+    tcase_add_loop_test(all, the_peak_never_rises, 0, 2);
+    tcase_add_test(all, a_budget_becomes_smaller);
     tcase_add_test(all, two_forms_of_16_bits);
     tcase_add_test(all, refuses_other_forms);
     suite_add_tcase(suite, all);
