@@ -55,23 +55,8 @@ static bool is_local(const expansion *e, uint32_t buffer) {
     return b->images && b->images < e->plan->batch;
 }
 
-/* A visitor's question: is `buffer` read, written? */
-typedef struct question {
-    uint32_t buffer;
-    bool reads, writes;
-} question;
-
-static void answer(void *user, uint32_t buffer, bool reads, bool writes) {
-    question *q = user;
-    if (buffer != q->buffer) return;
-    q->reads |= reads;
-    q->writes |= writes;
-}
-
-static question ask(const expansion *e, size_t t, uint32_t buffer) {
-    question q = {.buffer = buffer};
-    pp__plan_visit_step(e->plan, &e->templates[t].step, answer, &q);
-    return q;
+static pp__plan_use ask(const expansion *e, size_t t, uint32_t buffer) {
+    return pp__plan_use_of(e->plan, &e->templates[t].step, buffer);
 }
 
 /* The last template before t that writes `buffer`, or t where there is none. */
@@ -106,7 +91,7 @@ static void level_use(void *user, uint32_t buffer, bool reads, bool writes) {
     }
     if (!writes || is_local(l->e, buffer)) return;
     for (size_t u = 0; u < l->t; u++) {
-        question q = ask(l->e, u, buffer);
+        pp__plan_use q = ask(l->e, u, buffer);
         if (q.reads || q.writes) raise_level(l, u);
     }
 }
@@ -131,7 +116,7 @@ static void limit_patience(void *user, uint32_t buffer, bool reads, bool writes)
     if (!writes || buffer == p->e->workspace) return;
     const bool local = is_local(p->e, buffer);
     for (size_t x = p->t + 1; x < p->e->count; x++) {
-        const question q = ask(p->e, x, buffer);
+        const pp__plan_use q = ask(p->e, x, buffer);
         if (!q.reads && (local || !q.writes)) continue;
         if (local && writer_before(p->e, x, buffer) != p->t) continue;
         if (p->e->templates[x].level < p->level) p->level = p->e->templates[x].level;

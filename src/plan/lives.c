@@ -132,6 +132,24 @@ void pp__plan_visit_step(const pp_plan *plan, const pp__plan_step *step, pp__use
     changes(&w, step->workspace);
 }
 
+typedef struct question {
+    uint32_t buffer;
+    pp__plan_use use;
+} question;
+
+static void answer(void *user, uint32_t buffer, bool reads_it, bool writes_it) {
+    question *q = user;
+    if (buffer != q->buffer) return;
+    q->use.reads |= reads_it;
+    q->use.writes |= writes_it;
+}
+
+pp__plan_use pp__plan_use_of(const pp_plan *plan, const pp__plan_step *step, uint32_t buffer) {
+    question q = {.buffer = buffer};
+    pp__plan_visit_step(plan, step, answer, &q);
+    return q.use;
+}
+
 /* Lengthens a life by one step. */
 typedef struct lengthening {
     pp_plan *plan;

@@ -22,11 +22,11 @@ enum { LEAST_STEPS = 2 };
 
 /* One group of a buffer's images: what a piece of it holds. */
 typedef struct group {
-    size_t used;    /* one behind the last step that used it, or 0 */
-    size_t parked;  /* one behind the entry in `inserted` of the code that holds it, or 0 */
-    size_t fetched; /* likewise of the decoding that its float32 form comes from */
-    bool partial;   /* the last step used some of its images alone */
-    bool inferred;  /* written in inference, since it was parked */
+    size_t used; /* one behind the last step that used it, or 0 */
+    /* One behind entries of `inserted`, or 0. */
+    size_t parked;          /* what encoded it; nobody has written it since */
+    size_t fetched, source; /* what decoded the float32 form that is there, and encoded its code */
+    bool partial;           /* the last step used some of its images alone */
 } group;
 
 /* From behind step `from` to in front of step `to` a group of a buffer waits. */
@@ -60,19 +60,6 @@ typedef struct parking {
     pp_status status;
 } parking;
 
-/* What a step does to a buffer, all its uses together. */
-typedef struct question {
-    uint32_t buffer;
-    bool reads, writes;
-} question;
-
-static void answer(void *user, uint32_t buffer, bool reads, bool writes) {
-    question *q = user;
-    if (buffer != q->buffer) return;
-    q->reads |= reads;
-    q->writes |= writes;
-}
-
 static bool runs_in_inference(const pp__plan_step *step) {
     return (step->kind == PP__STEP_FORWARD || step->kind == PP__STEP_COPY_VALUE) &&
            !step->training_only;
@@ -84,9 +71,9 @@ static bool is_value(const pp_plan *plan, uint32_t buffer) {
     return false;
 }
 
-/* The entry's number and one. */
+/* One behind the new entry. Inference does without, so far. */
 static size_t insert(parking *p, pp__step_kind kind, size_t place, uint32_t buffer,
-                     uint32_t first_image, bool training_only) {
+                     uint32_t first_image) {
     if (p->status == PP_OK)
         p->status = pp__grow(p->plan->engine, &p->inserted, &p->inserted_capacity,
                              p->inserted_count + 1, sizeof *p->inserted);
@@ -97,7 +84,7 @@ static size_t insert(parking *p, pp__step_kind kind, size_t place, uint32_t buff
                                                  .buffer = buffer,
                                                  .first_image = first_image,
                                                  .image_count = p->images[buffer],
-                                                 .training_only = training_only};
+                                                 .training_only = true};
     return ++p->inserted_count;
 }
 
@@ -127,24 +114,21 @@ static void use(void *user, uint32_t buffer, bool reads, bool writes) {
     const size_t number = p->first_group[buffer] + step->first_image / images;
     group *g = &p->groups[number];
     if (g->used == p->number + 1) return; /* a second use by the step */
-    question q = {.buffer = buffer};
-    pp__plan_visit_step(p->plan, step, answer, &q);
-    const bool partial = step->image_count < images, infers = runs_in_inference(step);
+    const pp__plan_use q = pp__plan_use_of(p->plan, step, buffer);
+    const bool partial = step->image_count < images;
     if ((q.reads || partial) && has_waited(p, buffer, g, partial)) {
         const uint32_t first_image = step->first_image / images * images;
         note_wait(p, buffer, g->used - 1);
-        if (!g->parked)
-            g->parked = insert(p, PP__STEP_PARK, g->used, buffer, first_image, !g->inferred);
-        g->fetched = insert(p, PP__STEP_FETCH, p->number, buffer, first_image, true);
+        if (!g->parked) g->parked = insert(p, PP__STEP_PARK, g->used, buffer, first_image);
+        g->fetched = insert(p, PP__STEP_FETCH, p->number, buffer, first_image);
+        g->source = g->parked;
         if (p->status != PP_OK) return;
     }
     if (!q.reads && !partial) g->fetched = 0;
-    if (g->fetched && infers) p->inserted[g->fetched - 1].training_only = false;
-    if (q.writes) {
-        if (g->parked) g->inferred = false;
-        g->inferred |= infers;
-        g->parked = 0;
-    }
+    if (g->fetched && runs_in_inference(step))
+        p->inserted[g->fetched - 1].training_only = p->inserted[g->source - 1].training_only =
+            false;
+    if (q.writes) g->parked = 0;
     g->used = p->number + 1;
     g->partial = partial;
     p->used[buffer] = number;
@@ -342,20 +326,21 @@ static void relieve(const parking *p, levels *now, levels *next, bool *decided, 
     }
 }
 
-/* Leaves to find_waits only the buffers whose waits the peak is better without. */
+/* Leaves to find_waits only the buffers without whose waits the peak is lower. */
 static pp_status choose(parking *p) {
     pp_plan *plan = p->plan;
     levels now = {0}, next = {0};
     bool *decided = NULL, *parked = NULL;
+    size_t *sums = NULL;
     pp_status status = make_levels(plan, &now);
     PP_TRY_GOTO(status, make_levels(plan, &next), done);
     PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->buffer_count, sizeof *decided, &decided),
                 done);
     PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->buffer_count, sizeof *parked, &parked),
                 done);
+    PP_TRY_GOTO(status, pp__allocate(plan->engine, plan->buffer_count, sizeof *sums, &sums), done);
     PP_TRY_GOTO(status, measure(plan, &now), done);
-    memset(p->used, 0, plan->buffer_count * sizeof *p->used);
-    relieve(p, &now, &next, decided, parked, p->used);
+    relieve(p, &now, &next, decided, parked, sums);
     for (size_t i = 0; i < plan->buffer_count; i++)
         if (!parked[i]) p->images[i] = 0;
 done:
@@ -363,6 +348,7 @@ done:
     release_levels(plan, &next);
     pp__release(plan->engine, decided);
     pp__release(plan->engine, parked);
+    pp__release(plan->engine, sums);
     return status;
 }
 

@@ -290,6 +290,12 @@ typedef void pp__use_visitor(void *user, uint32_t buffer, bool reads, bool write
 void pp__plan_visit_step(const pp_plan *plan, const pp__plan_step *step, pp__use_visitor *visit,
                          void *user);
 
+/* What a step does with one buffer, all its uses together. */
+typedef struct pp__plan_use {
+    bool reads, writes;
+} pp__plan_use;
+pp__plan_use pp__plan_use_of(const pp_plan *plan, const pp__plan_step *step, uint32_t buffer);
+
 /* First and last step of every buffer. */
 void pp__plan_lives(pp_plan *plan);
 
