@@ -167,6 +167,61 @@ START_TEST(two_forms_of_16_bits) {
 }
 END_TEST
 
+/* Host memory of which one allocation is refused. */
+typedef struct counting {
+    size_t calls, refused, live;
+} counting;
+
+static void *count_allocate(void *user, size_t bytes) {
+    counting *c = user;
+    if (c->calls++ == c->refused) return NULL;
+    void *memory = malloc(bytes);
+    c->live += memory != NULL;
+    return memory;
+}
+
+static void count_release(void *user, void *memory) {
+    counting *c = user;
+    c->live -= memory != NULL;
+    free(memory);
+}
+
+static pp_status plan_once(counting *c) {
+    static const pp_plan_options options = {.batch = 16,
+                                            .codec = "norm:4",
+                                            .bands = bands_of_resnet20,
+                                            .band_count = BAND_COUNT,
+                                            .transient_bits = 16};
+    pp_engine *engine = NULL;
+    pp_graph *graph = NULL;
+    pp_profile *profile = NULL;
+    pp_plan *plan = NULL;
+    pp_status status = pp_engine_create(
+        &(pp_engine_options){.allocator = {count_allocate, count_release, c}}, &engine);
+    if (status == PP_OK) status = pp_model_build(engine, "resnet20", NULL, &graph);
+    if (status == PP_OK) status = pp_profile_load(engine, "default", &profile);
+    if (status == PP_OK) status = pp_plan_create(graph, profile, &options, &plan);
+    ck_assert((status == PP_OK) == (plan != NULL));
+    pp_plan_destroy(plan);
+    pp_profile_destroy(profile);
+    pp_graph_destroy(graph);
+    pp_engine_destroy(engine);
+    ck_assert_msg(c->live == 0, "allocation %zu refused: %zu are left", c->refused, c->live);
+    return status;
+}
+
+START_TEST(every_refused_allocation_is_passed_on) {
+    enum { STRIDE = 23 };
+    counting c = {.refused = SIZE_MAX};
+    TEST_OK(plan_once(&c));
+    const size_t needed = c.calls;
+    for (size_t n = 0; n < needed; n += STRIDE) {
+        c = (counting){.refused = n};
+        ck_assert_int_eq(plan_once(&c), PP_ERROR_OUT_OF_MEMORY);
+    }
+}
+END_TEST
+
 START_TEST(refuses_other_forms) {
     pp_graph *graph = residual_block();
     pp_plan *plan;
@@ -187,6 +242,7 @@ int main(void) {
     tcase_add_loop_test(all, the_peak_never_rises, 0, 2);
     tcase_add_test(all, a_budget_becomes_smaller);
     tcase_add_test(all, two_forms_of_16_bits);
+    tcase_add_test(all, every_refused_allocation_is_passed_on);
     tcase_add_test(all, refuses_other_forms);
     suite_add_tcase(suite, all);
     return test_run(suite);
