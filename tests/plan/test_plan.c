@@ -223,7 +223,8 @@ START_TEST(options_that_cannot_be_right_are_refused) {
     } cases[] = {
         {{.batch = 0}, "plan: a batch of 0 samples; at least 1 is expected"},
         {{.batch = 1, .codec = "zip"},
-         "codec 'zip' is unknown; there are raw, half, norm, group, avgpool, signmask, argmax, "
+         "codec 'zip' is unknown; there are raw, half, bfloat, norm, group, avgpool, signmask, "
+         "argmax, "
          "bytes"},
         {{.batch = 1, .codec = ""}, "codec '' is unknown"},
         {{.batch = 1, .optimizer = {.nesterov = true}}, "Nesterov's form needs a momentum above 0"},

@@ -424,7 +424,7 @@ START_TEST(codec_texts_that_make_no_sense_are_refused) {
                  {"avgpool:99999999999999999999", "from 2 to 64"},
                  {"raw:1", "codec 'raw:1': raw takes no parameters"},
                  {"half:", "half takes no parameters"},
-                 {"Raw", "codec 'Raw' is unknown; there are raw, half, norm, group,"},
+                 {"Raw", "codec 'Raw' is unknown; there are raw, half, bfloat, norm, group,"},
                  {"view", "codec 'view' is unknown"},
                  {"blockmean:2", "codec 'blockmean:2' is unknown"},
                  {"ra", "codec 'ra' is unknown"},
