@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -73,7 +74,8 @@ static bool write_whole(int descriptor, const char *text) {
 
 pp_status pp__file_write(pp_engine *engine, const char *path, const char *text) {
     pp__text builder = {.engine = engine};
-    pp__text_add(&builder, "%s.%ld", path, (long)getpid());
+    /* No other process has this number, and no other thread of this one the builder's address. */
+    pp__text_add(&builder, "%s.%ld.%jx", path, (long)getpid(), (uintmax_t)(uintptr_t)&builder);
     char *temporary;
     PP_TRY(pp__text_take(&builder, &temporary));
     make_folders(temporary);
