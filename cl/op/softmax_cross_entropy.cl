@@ -5,7 +5,9 @@
  *     loss = -sum t * log softmax(x) = log z - (1 - e) * (x[label] - m) - e / c * sum(x - m)
  *     dx   = (exp(x - m) / z - t) * loss scale
  *
- * Samples from SCALAR_COUNT on are padding: loss, hit and gradient are 0.
+ * Samples from SCALAR_COUNT on are padding: loss, hit and gradient are 0. A label that is no class
+ * has no loss (NaN), no hit and no gradient; the host refuses one before it gets here, but not in
+ * batches that are handed over on the device.
  */
 
 /* A hit is 1 where the first largest logit is the label's. */
@@ -27,6 +29,12 @@ __kernel void softmax_cross_entropy_forward(__global const float *x, uint x_offs
         hits[n] = 0.0f;
         return;
     }
+    int label = labels[n];
+    if ((uint)label >= classes) {
+        losses[n] = NAN;
+        hits[n] = 0.0f;
+        return;
+    }
     __global const float *row = x + n * classes;
     float largest = row[0];
     int winner = 0;
@@ -42,7 +50,6 @@ __kernel void softmax_cross_entropy_forward(__global const float *x, uint x_offs
         sum += exp(d);
         distance += d;
     }
-    int label = labels[n];
     losses[n] = log(sum) - (1.0f - smoothing) * (row[label] - largest) -
                 smoothing / (float)classes * distance;
     hits[n] = winner == label ? 1.0f : 0.0f;
@@ -61,13 +68,13 @@ __kernel void softmax_cross_entropy_backward(__global const float *x, uint x_off
     TENSOR(dx);
     __global const float *row = x + n * classes;
     __global float *to = dx + n * classes;
-    bool real = n < scalars[SCALAR_COUNT];
+    uint label = n < scalars[SCALAR_COUNT] ? (uint)labels[n] : classes;
+    bool real = label < classes;
     float largest = row[0], sum = 0.0f;
     for (uint k = 1; k < classes; k++) largest = max(largest, row[k]);
     for (uint k = 0; k < classes; k++) sum += exp(row[k] - largest);
     float scale = as_float(scalars[SCALAR_LOSS_SCALE]);
     float everywhere = smoothing / (float)classes;
-    uint label = real ? (uint)labels[n] : classes;
     for (uint k = 0; k < classes; k++) {
         float target = everywhere + (k == label ? 1.0f - smoothing : 0.0f);
         float g = real ? (exp(row[k] - largest) / sum - target) * scale : 0.0f;
