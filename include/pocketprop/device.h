@@ -31,7 +31,8 @@ typedef enum pp_device_type {
 /* As the driver reports it, tightened by POCKETPROP_LIMITS. Texts are cut to fit, never
  * unterminated. */
 typedef struct pp_device_info {
-    uint32_t index; /* counts over all platforms, in the loader's order */
+    /* Counts over all platforms, in the loader's order; UINT32_MAX: a part of a device. */
+    uint32_t index;
     pp_device_type type;
     char name[128];
     char vendor[128];
@@ -47,7 +48,8 @@ typedef struct pp_device_info {
     uint32_t native_vector_float; /* elements */
     bool half;                    /* cl_khr_fp16; Pocketprop never needs it */
     bool images;
-    char profile[64]; /* the profile that matches */
+    bool shares_memory; /* with the host: mapping device memory copies nothing */
+    char profile[64];   /* the profile that matches */
 } pp_device_info;
 
 /* Fills up to `capacity` entries (`infos` may be NULL when it is 0); *count_out is the number there
@@ -76,7 +78,17 @@ PP_API void pp_device_close(pp_device *device); /* accepts NULL */
 /* Borrowed from the device. */
 PP_API const pp_device_info *pp_device_describe(const pp_device *device);
 
-/* Counters since the device was opened. */
+/* A stretch of an OpenCL buffer that belongs to the application: opencl.h makes one, session.h takes
+ * it as memory to live in, as a batch, or as room for predictions. */
+typedef struct pp_memory pp_memory;
+
+/* What begins `offset_bytes` into it. `memory` NULL: there is nothing. Borrowed. */
+typedef struct pp_place {
+    pp_memory *memory;
+    size_t offset_bytes;
+} pp_place;
+
+/* Counters since the device was opened. Memory of the application's is not counted. */
 typedef struct pp_device_counters {
     uint64_t live_buffer_bytes; /* device memory held now */
     uint64_t peak_buffer_bytes; /* the most ever held */
@@ -108,7 +120,8 @@ typedef struct pp_device_trace_event {
     /* What the command belongs to: a step of the plan, by pp_plan_step_name, or "transfer". Cut to
      * fit. */
     char label[128];
-    char kernel[64]; /* the kernel's name; or "copy", "zero", "write", "read" */
+    /* The kernel's name; or "copy", "zero", "write", "read", "map", "unmap". */
+    char kernel[64];
     uint64_t enqueue_begin_ns, enqueue_end_ns; /* the host was inside the call that enqueued it */
     uint64_t queued_ns, submit_ns, start_ns, end_ns; /* as OpenCL's event profiling defines them */
 } pp_device_trace_event;

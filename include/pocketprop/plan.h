@@ -180,6 +180,15 @@ typedef struct pp_plan_summary {
 } pp_plan_summary;
 PP_API void pp_plan_summarize(const pp_plan *plan, pp_plan_summary *summary_out);
 
+/* One device allocation of a session, or the block of the application's memory that stands in for it
+ * (pp_session_options); `index` below chunk_count. Rows and pieces below say what lies in it, at
+ * which offset from its beginning. All chunks together have peak_bytes. */
+typedef struct pp_plan_chunk {
+    size_t bytes;
+    size_t alignment_bytes; /* of where it begins in its OpenCL buffer, for blocks that are parts */
+} pp_plan_chunk;
+void pp_plan_read_chunk(const pp_plan *plan, size_t index, pp_plan_chunk *chunk_out);
+
 /* One row per placed value. `raw_bytes` is its size in float32; `codec` is "" where nothing was
  * encoded. */
 typedef struct pp_plan_row {

@@ -33,27 +33,65 @@ typedef struct pp_session_options {
     uint64_t seed;                 /* of the initial weights and of dropout */
     pp_session_progress *progress; /* called while the session is created; may be NULL */
     void *progress_user;
+    /* Memory of the application's to live in (opencl.h), a block for each of the plan's chunks
+     * (pp_plan_read_chunk), in their order; NULL: the session allocates its own. What the blocks
+     * held is lost; what lies where in them is the plan's to say. The blocks, not the array, are
+     * borrowed until the session is destroyed, one session a block. */
+    pp_memory *const *memory;
+    size_t memory_count;
 } pp_session_options;
 
 /* The caller owns *session_out; device and plan must outlive it. `profile` must be the plan's (its
  * tunables are compiled into the kernels) and is borrowed during the call. `options` may be NULL.
  * PP_ERROR_OUT_OF_MEMORY; PP_ERROR_DEVICE (with the build log where there is one);
- * PP_ERROR_INVALID_ARGUMENT: another profile, with which kernels need more scratch than planned. */
+ * PP_ERROR_INVALID_ARGUMENT: another profile, with which kernels need more scratch than planned; and
+ * of memory, before anything is created: more or fewer blocks than chunks, a block that is too
+ * small, begins at another multiple than the chunk's alignment_bytes, lies beyond the first 4 GiB of
+ * its buffer, was made for reading or writing only or without access for the host, overlaps another
+ * or has a session in it. */
 PP_API pp_status pp_session_create(pp_device *device, const pp_plan *plan,
                                    const pp_profile *profile, const pp_session_options *options,
                                    pp_session **session_out);
 PP_API void pp_session_destroy(pp_session *session); /* waits for the device; accepts NULL */
 
-/* One batch in host memory, borrowed. `count` may be less than the plan's batch in evaluate and
- * predict, never in step. The memory must stay as it is until the second next call with a batch, or
- * until a call that waits. */
+/* One batch, borrowed. `count` may be less than the plan's batch in evaluate and predict, never in
+ * step. Host memory must stay as it is until the second next call with a batch, or until a call that
+ * waits.
+ *
+ * Inputs and labels, or one of both, may lie in the application's device memory in place of host
+ * memory, in the same form: they are copied on the device, in the order of its queue (opencl.h).
+ * The host does not see such labels; one that is no class makes the loss NaN, and its sample adds
+ * nothing to the gradient. */
 typedef struct pp_batch {
     const float *inputs;   /* [count, height, width, channels] */
     const uint8_t *pixels; /* the same as bytes, where the graph's input is pp_graph_input_bytes */
     const int32_t *labels; /* [count], for softmax cross entropy */
     const float *targets;  /* [count, ...], for the mean squared error */
     uint32_t count;
+    pp_place device_inputs; /* in place of `inputs` or `pixels` */
+    pp_place device_labels; /* in place of `labels` or `targets` */
 } pp_batch;
+
+/* Lets the host write a batch's inputs where the device reads them, so that nobody copies them:
+ *
+ *     void *inputs;
+ *     pp_session_map_inputs(session, &inputs);     // waits for the device
+ *     make_samples(inputs);                        // [batch, height, width, channels]
+ *     pp_session_step(session, &(pp_batch){.inputs = inputs, .labels = labels, .count = 32}, rate);
+ *
+ * The next call with a batch takes the memory back: with *inputs_out as its `inputs` (or `pixels`)
+ * it finds them in place, with other inputs it drops what was written. Until then no other call may
+ * touch what is on the device: calls that would fail with PP_ERROR_INVALID_ARGUMENT. Unwritten
+ * samples are undefined. Mapping again before that gives the same memory. No bit of a result
+ * differs from a batch that is copied.
+ *
+ * Worth it on a device that shares the host's memory (pp_device_info.shares_memory) for an
+ * application that makes each batch itself and then. A device with memory of its own copies as
+ * always; and since the device waits while the host writes, batches made ahead by other threads
+ * (pp_loader) are better copied. PP_ERROR_DEVICE, PP_ERROR_OUT_OF_MEMORY: the driver's refusals. */
+pp_status pp_session_map_inputs(pp_session *session, void **inputs_out);
+pp_status pp_session_unmap_inputs(
+    pp_session *session); /* drops what was written, if anything was */
 
 /* Forward, backward and, on the last micro-step of an accumulation, update. `learning_rate` is read
  * in the micro-step that updates. PP_ERROR_INVALID_ARGUMENT: a batch that is not the plan's size,
@@ -69,6 +107,10 @@ PP_API pp_status pp_session_evaluate(pp_session *session, const pp_batch *batch)
 /* Forward in inference mode; writes the loss's input, [count, height, width, channels] of it, to
  * `outputs`; of a graph without a loss the last node's output. Labels are not read. Waits. */
 PP_API pp_status pp_session_predict(pp_session *session, const pp_batch *batch, float *outputs);
+
+/* The same into device memory of the application's, with room for as much, in the order of the
+ * device's queue. Does not wait. PP_ERROR_INVALID_ARGUMENT: too little room, or another device's. */
+PP_API pp_status pp_session_predict_to(pp_session *session, const pp_batch *batch, pp_place outputs);
 
 /* Sums since the last reset; divide by `count`. The device adds them up in float32, so reset them
  * at least every 2^24 samples. Both calls wait for the device. */
@@ -96,7 +138,8 @@ PP_API pp_status pp_session_read_gradient(pp_session *session, size_t index, flo
 /* Waits until the device has done everything that was enqueued. */
 PP_API pp_status pp_session_finish(pp_session *session);
 
-/* Device memory that this session holds, in bytes: equal to the plan's peak_bytes. */
+/* Device memory that this session holds, in bytes, its own or the application's: equal to the plan's
+ * peak_bytes. */
 PP_API size_t pp_session_device_bytes(const pp_session *session);
 
 /* Updates done so far. */

@@ -35,8 +35,9 @@ static void print_device(const pp_device_info *info, const char *own_profile) {
            "compute units", info->compute_units, info->max_work_group_size,
            info->native_vector_float);
     printf("   %-16s%" PRIu32 " bytes\n", "base alignment", info->base_alignment_bytes);
-    printf("   %-16shalf %s, images %s\n", "extras", info->half ? "yes" : "no",
-           info->images ? "yes" : "no");
+    printf("   %-16shalf %s, images %s, the host's memory %s\n", "extras",
+           info->half ? "yes" : "no", info->images ? "yes" : "no",
+           info->shares_memory ? "yes" : "no");
     printf("   %-16s%s%s%s\n", "profile", own_profile ? own_profile : info->profile,
            own_profile ? " in place of " : "", own_profile ? info->profile : "");
 }
@@ -59,6 +60,7 @@ static void write_device(pp__json *json, const pp_device_info *info, const char 
     pp__json_integer(json, "native_vector_float", info->native_vector_float);
     pp__json_bool(json, "half", info->half);
     pp__json_bool(json, "images", info->images);
+    pp__json_bool(json, "shares_memory", info->shares_memory);
     pp__json_text(json, "profile", info->profile);
     pp__json_text(json, "own_profile", own_profile);
     pp__json_close(json);

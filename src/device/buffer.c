@@ -52,6 +52,11 @@ void pp__memory_destroy(pp__memory *memory) {
 
 pp_status pp__ref_check(pp_engine *engine, const char *what, pp__ref ref, size_t bytes) {
     if (!ref.memory) return pp__fail(engine, PP_ERROR_INTERNAL, "%s: there is no memory", what);
+    if (ref.memory->mapped)
+        return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
+                        "%s: the memory is mapped for a batch, which has to be used or unmapped "
+                        "first",
+                        what);
     size_t whole = ref.memory->bytes;
     if (ref.offset_bytes <= whole && bytes <= whole - ref.offset_bytes) return PP_OK;
     return pp__fail(engine, PP_ERROR_INTERNAL, "%s: %zu bytes at %zu leave the buffer's %zu", what,
@@ -121,4 +126,41 @@ pp_status pp__read_now(pp_device *device, pp__ref from, void *to, size_t bytes) 
                                       from.offset_bytes, bytes, to, 0, NULL, event);
     if (code == CL_SUCCESS) return event ? pp__trace_add(device, transfer_label, "read") : PP_OK;
     return pp__cl_fail(device->engine, "clEnqueueReadBuffer", code, " for %zu bytes", bytes);
+}
+
+pp_status pp__copy(pp_device *device, pp__ref from, pp__ref to, size_t bytes) {
+    if (bytes == 0) return PP_OK;
+    PP_TRY(pp__ref_check(device->engine, "copying from", from, bytes));
+    PP_TRY(pp__ref_check(device->engine, "copying to", to, bytes));
+    cl_event *event = pp__trace_event(device);
+    cl_int code = clEnqueueCopyBuffer(device->queue, from.memory->handle, to.memory->handle,
+                                      from.offset_bytes, to.offset_bytes, bytes, 0, NULL, event);
+    if (code == CL_SUCCESS) return event ? pp__trace_add(device, transfer_label, "copy") : PP_OK;
+    return pp__cl_fail(device->engine, "clEnqueueCopyBuffer", code, " for %zu bytes", bytes);
+}
+
+pp_status pp__map(pp_device *device, pp__ref to, size_t bytes, void **bytes_out) {
+    *bytes_out = NULL;
+    PP_TRY(pp__ref_check(device->engine, "mapping", to, bytes));
+    cl_event *event = pp__trace_event(device);
+    cl_int code;
+    void *mapped = clEnqueueMapBuffer(device->queue, to.memory->handle, CL_TRUE,
+                                      CL_MAP_WRITE_INVALIDATE_REGION, to.offset_bytes, bytes, 0,
+                                      NULL, event, &code);
+    if (code != CL_SUCCESS)
+        return pp__cl_fail(device->engine, "clEnqueueMapBuffer", code, " for %zu bytes", bytes);
+    to.memory->mapped = mapped;
+    *bytes_out = mapped;
+    return event ? pp__trace_add(device, transfer_label, "map") : PP_OK;
+}
+
+pp_status pp__unmap(pp_device *device, pp__ref to) {
+    if (!to.memory->mapped) return PP_OK;
+    cl_event *event = pp__trace_event(device);
+    cl_int code = clEnqueueUnmapMemObject(device->queue, to.memory->handle, to.memory->mapped, 0,
+                                          NULL, event);
+    if (code != CL_SUCCESS)
+        return pp__cl_fail(device->engine, "clEnqueueUnmapMemObject", code, "%s", "");
+    to.memory->mapped = NULL;
+    return event ? pp__trace_add(device, transfer_label, "unmap") : PP_OK;
 }

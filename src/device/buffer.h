@@ -19,6 +19,14 @@ pp_status pp__wait_write(pp_device *device, uint64_t ticket);
 pp_status pp__write_now(pp_device *device, pp__ref to, const void *from, size_t bytes);
 pp_status pp__read_now(pp_device *device, pp__ref from, void *to, size_t bytes);
 
+/* Enqueues a copy on the device and does not wait. */
+pp_status pp__copy(pp_device *device, pp__ref from, pp__ref to, size_t bytes);
+
+/* Waits for the device, then gives the host `bytes` at `to` to write; what they held is lost. Until
+ * they are unmapped, nothing else can be done with the memory. Unmapping does not wait. */
+pp_status pp__map(pp_device *device, pp__ref to, size_t bytes, void **bytes_out);
+pp_status pp__unmap(pp_device *device, pp__ref to);
+
 /* Submits what is enqueued / waits until it is done. */
 pp_status pp__device_flush(pp_device *device);
 pp_status pp__device_finish(pp_device *device);

@@ -95,31 +95,42 @@ static pp_status check_usable(pp_engine *engine, cl_device_id id, const pp_devic
     return PP_OK;
 }
 
-/* Context, queue and program cache. */
-static pp_status set_up(pp_device *device, pp__device_handle handle,
-                        const pp_device_options *options) {
+pp_status pp__device_begin(pp_device *device, cl_device_id id) {
     pp_engine *engine = device->engine;
-    const char *name = device->info.name;
-    device->id = handle.id;
+    device->id = id;
     pp__limits limits;
     PP_TRY(pp__limits_read(engine, pp__env("POCKETPROP_LIMITS"), &limits));
     device->distrusts = limits.distrust;
-    PP_TRY(check_usable(engine, handle.id, &device->info));
+    PP_TRY(check_usable(engine, id, &device->info));
     size_t sizes[16] = {1, 1, 1}; /* a device may have more dimensions than the three in use */
-    cl_int code =
-        clGetDeviceInfo(handle.id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof sizes, sizes, NULL);
+    cl_int code = clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof sizes, sizes, NULL);
     if (code != CL_SUCCESS)
-        return pp__cl_fail(engine, "clGetDeviceInfo", code, " for the work-item sizes of %s", name);
+        return pp__cl_fail(engine, "clGetDeviceInfo", code, " for the work-item sizes of %s",
+                           device->info.name);
     memcpy(device->max_group, sizes, sizeof device->max_group);
+    return PP_OK;
+}
 
+pp_status pp__device_make_queue(pp_device *device, bool profiling) {
+    cl_int code;
+    device->queue = clCreateCommandQueue(device->context, device->id,
+                                         profiling ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
+    return code == CL_SUCCESS ? PP_OK
+                              : pp__cl_fail(device->engine, "clCreateCommandQueue", code, " for %s",
+                                            device->info.name);
+}
+
+/* Context, queue and program cache. */
+static pp_status set_up(pp_device *device, pp__device_handle handle,
+                        const pp_device_options *options) {
+    PP_TRY(pp__device_begin(device, handle.id));
     cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
                                           (cl_context_properties)handle.platform, 0};
+    cl_int code;
     device->context = clCreateContext(properties, 1, &handle.id, NULL, NULL, &code);
-    if (code != CL_SUCCESS) return pp__cl_fail(engine, "clCreateContext", code, " for %s", name);
-    device->queue = clCreateCommandQueue(device->context, handle.id,
-                                         options->profiling ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
     if (code != CL_SUCCESS)
-        return pp__cl_fail(engine, "clCreateCommandQueue", code, " for %s", name);
+        return pp__cl_fail(device->engine, "clCreateContext", code, " for %s", device->info.name);
+    PP_TRY(pp__device_make_queue(device, options->profiling));
     if (options->profiling) PP_TRY(pp__trace_create(device));
     return pp__cache_open(device, handle.platform, options);
 }

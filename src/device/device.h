@@ -19,6 +19,17 @@ struct pp__memory {
     pp_device *device;
     cl_mem handle;
     size_t bytes;
+    void *mapped; /* where the host writes some of it; NULL: nowhere */
+};
+
+/* The application's. `block.bytes` counts from the beginning of its cl_mem, so that offsets do. */
+struct pp_memory {
+    struct pp__memory block;
+    size_t first_byte;
+    cl_mem root; /* what a sub-buffer is a part of, and where it begins there */
+    size_t root_offset;
+    cl_mem_flags flags;
+    bool in_use; /* a session lives in it */
 };
 
 /* What a self-test found. */
@@ -67,7 +78,14 @@ pp_status pp__device_enumerate(pp_engine *engine, pp__device_handle **handles_ou
 pp_status pp__device_query(pp_engine *engine, pp__device_handle handle, size_t index,
                            pp_device_info *info_out);
 
-/* An internal error unless `bytes` at `ref` lie inside its memory. `what` begins the sentence. */
+/* Refuses what cannot be used, and reads the limits of a device whose `info` is there. */
+pp_status pp__device_begin(pp_device *device, cl_device_id id);
+
+/* An in-order queue of its own for a device that has a context. */
+pp_status pp__device_make_queue(pp_device *device, bool profiling);
+
+/* An internal error unless `bytes` at `ref` lie inside its memory; PP_ERROR_INVALID_ARGUMENT while
+ * that is mapped. `what` begins the sentence. */
 pp_status pp__ref_check(pp_engine *engine, const char *what, pp__ref ref, size_t bytes);
 
 /* Writes the verdicts of self-tests to the cache folder. */

@@ -183,13 +183,18 @@ pp_status pp__program_kernel(pp_device *device, pp__program *program, const char
     return pp__cl_fail(device->engine, "clCreateKernel", code, " for %s in cl/ %s", name, files);
 }
 
-/* The cache is a convenience: whatever fails here is left out. */
+/* The cache is a convenience: whatever fails here is left out, and so are programs in an
+ * application's context of several devices, of which drivers tell badly where they were built for
+ * one. */
 static void save(pp_device *device, pp__program *program) {
     size_t bytes = 0;
+    cl_uint devices = 0;
     unsigned char *binary = NULL;
     char *key = NULL;
     cl_int code =
-        clGetProgramInfo(program->handle, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL);
+        clGetProgramInfo(program->handle, CL_PROGRAM_NUM_DEVICES, sizeof devices, &devices, NULL);
+    if (code != CL_SUCCESS || devices != 1) return;
+    code = clGetProgramInfo(program->handle, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL);
     if (code != CL_SUCCESS || bytes == 0) return;
     if (make_key(device, program, &key) == PP_OK &&
         pp__allocate(device->engine, bytes, 1, &binary) == PP_OK) {

@@ -119,7 +119,7 @@ static pp_status read_numbers(pp_engine *engine, pp__device_handle handle, pp_de
     cl_device_type type = 0;
     cl_uint units = 0, alignment_bits = 0, vector = 0;
     cl_ulong memory = 0, allocation = 0, local = 0;
-    cl_bool images = CL_FALSE;
+    cl_bool images = CL_FALSE, shares = CL_FALSE;
     size_t group = 0;
     read_fact(handle.id, CL_DEVICE_TYPE, &type, sizeof type, &code);
     read_fact(handle.id, CL_DEVICE_MAX_COMPUTE_UNITS, &units, sizeof units, &code);
@@ -130,6 +130,7 @@ static pp_status read_numbers(pp_engine *engine, pp__device_handle handle, pp_de
     read_fact(handle.id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, &allocation, sizeof allocation, &code);
     read_fact(handle.id, CL_DEVICE_LOCAL_MEM_SIZE, &local, sizeof local, &code);
     read_fact(handle.id, CL_DEVICE_IMAGE_SUPPORT, &images, sizeof images, &code);
+    read_fact(handle.id, CL_DEVICE_HOST_UNIFIED_MEMORY, &shares, sizeof shares, &code);
     read_fact(handle.id, CL_DEVICE_MAX_WORK_GROUP_SIZE, &group, sizeof group, &code);
     if (code != CL_SUCCESS)
         return pp__cl_fail(engine, "clGetDeviceInfo", code, " of %s", info->name);
@@ -146,6 +147,7 @@ static pp_status read_numbers(pp_engine *engine, pp__device_handle handle, pp_de
     info->base_alignment_bytes = alignment_bits / 8;
     info->native_vector_float = vector;
     info->images = images == CL_TRUE;
+    info->shares_memory = shares == CL_TRUE;
     return PP_OK;
 }
 

@@ -5,11 +5,16 @@
 #include "exec/update.h"
 #include "profile/profile.h"
 
+static pp__ref piece_ref(const pp_session *session, const pp__plan_piece *piece) {
+    pp__ref ref = session->arena.chunks[piece->chunk];
+    ref.offset_bytes += piece->offset_bytes;
+    return ref;
+}
+
 pp__ref pp__session_ref(const pp_session *session, uint32_t buffer) {
     if (buffer == PP__NONE) return (pp__ref){0};
     const pp_plan *plan = session->plan;
-    const pp__plan_piece *piece = &plan->pieces[plan->buffers[buffer].first_piece];
-    return (pp__ref){session->arena.chunks[piece->chunk], piece->offset_bytes};
+    return piece_ref(session, &plan->pieces[plan->buffers[buffer].first_piece]);
 }
 
 /* The step's images in a buffer; one that holds a band alone begins with them. */
@@ -19,10 +24,9 @@ static pp__ref image_ref(const pp_session *session, const pp__plan_step *step, u
     if (b->images != session->plan->batch) return pp__session_ref(session, buffer);
     const pp__plan_piece *piece = pp__plan_piece_of(
         session->plan, buffer, (size_t)(step - session->plan->steps), step->first_image);
-    return (pp__ref){
-        session->arena.chunks[piece->chunk],
-        piece->offset_bytes + b->bytes / b->images * (step->first_image - piece->first_image),
-    };
+    pp__ref ref = piece_ref(session, piece);
+    ref.offset_bytes += b->bytes / b->images * (step->first_image - piece->first_image);
+    return ref;
 }
 
 static void bind_stored(const pp_session *session, const pp__plan_step *step,

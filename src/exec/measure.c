@@ -158,7 +158,8 @@ static pp_status open_session(measuring *m, const char *text, bool *fits_out) {
     *fits_out = !m->options->budget_bytes || bytes <= m->options->budget_bytes;
     if (!*fits_out) return PP_OK;
     if (bytes > m->signals->device_bytes) m->signals->device_bytes = bytes;
-    PP_TRY(pp__session_open(m->device, m->plan, m->profile, m->state->seed, &m->session));
+    const pp_session_options seeded = {.seed = m->state->seed};
+    PP_TRY(pp__session_open(m->device, m->plan, m->profile, &seeded, &m->session));
     PP_TRY(pp__state_load_values(m->state, m->session));
     return pp__session_transfer(m->session, &m->batch);
 }

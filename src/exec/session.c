@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "device/opencl.h"
 #include "util/rng.h"
 
 /* Streams of the counter generator: initial weights use one per parameter. */
@@ -61,21 +62,30 @@ done:
     return status;
 }
 
+static pp_status make_arena(pp_session *session, const pp_session_options *options) {
+    const pp_plan *plan = session->plan;
+    const size_t chunk_count = plan->layout.chunk_count;
+    return options->memory
+               ? pp__arena_borrow(session->device, plan->chunk_bytes, chunk_count, options->memory,
+                                  &session->arena)
+               : pp__arena_create(session->device, plan->chunk_bytes, chunk_count, &session->arena);
+}
+
 pp_status pp__session_open(pp_device *device, const pp_plan *plan, const pp_profile *profile,
-                           uint64_t seed, pp_session **session_out) {
+                           const pp_session_options *options, pp_session **session_out) {
     *session_out = NULL;
+    if (options->memory || options->memory_count)
+        PP_TRY(pp__memory_check(device, options->memory, options->memory_count, plan->chunk_bytes,
+                                plan->layout.chunk_count, plan->alignment_bytes));
     pp_session *session;
     PP_TRY(pp__allocate(plan->engine, 1, sizeof *session, &session));
     session->engine = plan->engine;
     session->device = device;
     session->plan = plan;
-    session->seed = seed;
+    session->seed = options->seed;
     pp_status status;
     PP_TRY_GOTO(status, pp__session_vet(device, plan, profile), fail);
-    PP_TRY_GOTO(
-        status,
-        pp__arena_create(device, plan->chunk_bytes, plan->layout.chunk_count, &session->arena),
-        fail);
+    PP_TRY_GOTO(status, make_arena(session, options), fail);
     PP_TRY_GOTO(status, initialise(session), fail);
     *session_out = session;
     return PP_OK;
@@ -88,7 +98,7 @@ pp_status pp_session_create(pp_device *device, const pp_plan *plan, const pp_pro
                             const pp_session_options *options, pp_session **session_out) {
     static const pp_session_options defaults = {0};
     if (!options) options = &defaults;
-    PP_TRY(pp__session_open(device, plan, profile, options->seed, session_out));
+    PP_TRY(pp__session_open(device, plan, profile, options, session_out));
     const pp_status status = pp__session_record(*session_out, profile, options);
     if (status == PP_OK) return PP_OK;
     pp_session_destroy(*session_out);
@@ -98,8 +108,9 @@ pp_status pp_session_create(pp_device *device, const pp_plan *plan, const pp_pro
 
 void pp_session_destroy(pp_session *session) {
     if (!session) return;
-    /* The device may still read batches and write the arena; a failure here leaves nothing to wait
-     * for. */
+    /* The device may still read batches and write the arena; a failure here leaves nothing to give
+     * back or to wait for. */
+    (void)pp_session_unmap_inputs(session);
     (void)pp__device_finish(session->device);
     pp__stream_destroy(session->first);
     pp__stream_destroy(session->next);

@@ -16,6 +16,7 @@ struct pp_session {
     pp_device *device;   /* borrowed */
     const pp_plan *plan; /* borrowed */
     pp__arena arena;
+    void *mapped; /* the staged input, while the host writes it; NULL: it does not */
     /* Forward and backward, parameter gradients overwritten; updates where they follow at once. */
     pp__stream *first;
     /* The same with gradients added, for later micro-steps. NULL without accumulation. */
@@ -41,7 +42,7 @@ pp_status pp__session_vet(pp_device *device, const pp_plan *plan, const pp_profi
 
 /* A session with memory and initial values, and without streams. */
 pp_status pp__session_open(pp_device *device, const pp_plan *plan, const pp_profile *profile,
-                           uint64_t seed, pp_session **session_out);
+                           const pp_session_options *options, pp_session **session_out);
 
 /* Checks a labelled batch and transfers it with the scalars of the next step (step.c). */
 pp_status pp__session_transfer(pp_session *session, const pp_batch *batch);

@@ -42,6 +42,11 @@ static size_t saved_stored_bytes(const pp_plan *plan) {
     return bytes;
 }
 
+void pp_plan_read_chunk(const pp_plan *plan, size_t index, pp_plan_chunk *chunk_out) {
+    *chunk_out = (pp_plan_chunk){.bytes = plan->chunk_bytes[index],
+                                 .alignment_bytes = plan->alignment_bytes};
+}
+
 void pp_plan_summarize(const pp_plan *plan, pp_plan_summary *summary_out) {
     *summary_out = (pp_plan_summary){
         .batch = plan->batch,

@@ -31,6 +31,7 @@ static pp_status run_planner(pp_plan *plan, const pp_profile *profile,
                              const pp__layout_limits *given, pp__life *lives, void *scratch) {
     pp__layout_limits limits = *given;
     limits.alignment_bytes = pp__profile_bytes(profile, "memory.alignment_bytes");
+    plan->alignment_bytes = limits.alignment_bytes;
     limits.chunk_bytes = chunk_limit(profile);
     size_t capacity = pp__profile_u32(profile, "memory.max_chunks"), offender = 0;
     pp__release(plan->engine, plan->chunk_bytes);

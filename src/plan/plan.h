@@ -187,6 +187,7 @@ struct pp_plan {
     size_t label_bytes;
 
     size_t *chunk_bytes;
+    size_t alignment_bytes; /* of all places in a chunk */
     pp__layout layout;
     size_t *live_bytes; /* per step */
     size_t saved_raw_bytes;

@@ -14,7 +14,7 @@ file(WRITE ${unit} "int pp_one_declaration(void);\n")
 
 function(compile header compiler language standard)
   execute_process(COMMAND ${compiler} -x ${language} -std=${standard} -pedantic -Wall -Wextra -Werror -fsyntax-only
-    -I${SOURCE_DIR}/include -I${SOURCE_DIR}/src -include ${header} ${unit}
+    -DCL_TARGET_OPENCL_VERSION=120 -I${SOURCE_DIR}/include -I${SOURCE_DIR}/src -include ${header} ${unit}
     RESULT_VARIABLE result ERROR_VARIABLE errors)
   if(result)
     set(failures "${failures}\n${header} as ${standard}:\n${errors}" PARENT_SCOPE)
@@ -22,6 +22,12 @@ function(compile header compiler language standard)
 endfunction()
 
 file(GLOB public_headers ${SOURCE_DIR}/include/pocketprop/*.h)
+execute_process(COMMAND ${CC} -x c -fsyntax-only -include CL/cl.h /dev/null RESULT_VARIABLE no_opencl OUTPUT_QUIET
+  ERROR_QUIET)
+if(no_opencl)
+  message(STATUS "SKIPPED: opencl.h, for want of OpenCL's headers")
+  list(REMOVE_ITEM public_headers ${SOURCE_DIR}/include/pocketprop/opencl.h)
+endif()
 file(GLOB private_headers ${SOURCE_DIR}/src/*/*.h)
 foreach(header ${public_headers})
   compile(${header} ${CC} c c11)
