@@ -120,6 +120,15 @@ PP_API pp_status pp_loader_start_epoch_at(pp_loader *loader, uint64_t epoch, siz
  * PP_ERROR_INVALID_ARGUMENT: no epoch yet. */
 PP_API pp_status pp_loader_next(pp_loader *loader, pp_batch *batch_out);
 
+/* The same, but the samples are made in `inputs`, with room for `batch` of them, and nowhere else:
+ *
+ *     pp_session_map_inputs(session, &inputs);           // where the device reads them
+ *     pp_loader_next_into(loader, inputs, &batch);       // batch.inputs (or pixels) == inputs
+ *     pp_session_step(session, &batch, rate);
+ *
+ * PP_ERROR_UNSUPPORTED: a loader with threads, which make batches ahead in its own memory. */
+pp_status pp_loader_next_into(pp_loader *loader, void *inputs, pp_batch *batch_out);
+
 #ifdef __cplusplus
 }
 #endif

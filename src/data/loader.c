@@ -73,8 +73,11 @@ struct pp_loader {
         abandoning; /* read between samples, so that stopping does not wait for a whole batch */
 };
 
-static void prepare_batch(pp_loader *loader, pp__reader *reader, uint64_t number) {
+/* `into` NULL: in the slot's memory. */
+static void prepare_batch(pp_loader *loader, pp__reader *reader, uint64_t number, void *into) {
     slot *s = &loader->slots[number % loader->slot_count];
+    uint8_t *pixels = into ? into : s->pixels;
+    float *inputs = into ? into : s->inputs;
     uint32_t first = (uint32_t)(number - loader->epoch_begin) * loader->batch;
     uint32_t left = loader->sample_count - first;
     s->count = left < loader->batch ? left : loader->batch;
@@ -91,10 +94,10 @@ static void prepare_batch(pp_loader *loader, pp__reader *reader, uint64_t number
         }
         if (loader->bytes)
             pp__augment_write_bytes(&loader->augment, &draws, sample.pixels,
-                                    s->pixels + i * loader->sample_elems);
+                                    pixels + i * loader->sample_elems);
         else
             pp__augment_write(&loader->augment, &draws, sample.pixels,
-                              s->inputs + i * loader->sample_elems);
+                              inputs + i * loader->sample_elems);
         s->labels[i] = sample.label;
     }
 }
@@ -115,7 +118,7 @@ static void *work(void *argument) {
         uint64_t number = loader->claimed++;
         loader->busy_count++;
         pthread_mutex_unlock(&loader->mutex);
-        prepare_batch(loader, &w->reader, number);
+        prepare_batch(loader, &w->reader, number, NULL);
         pthread_mutex_lock(&loader->mutex);
         loader->busy_count--;
         /* An abandoned batch is half written; the epoch that it belonged to is over. */
@@ -309,31 +312,31 @@ size_t pp_loader_batch_count(const pp_loader *loader) {
 }
 
 /* Waits for, or prepares, the batch to deliver. */
-static slot *finish_batch(pp_loader *loader) {
+static slot *finish_batch(pp_loader *loader, void *into) {
     slot *s = &loader->slots[loader->delivered % loader->slot_count];
     if (loader->running_count) {
         pthread_mutex_lock(&loader->mutex);
         while (!s->ready) pthread_cond_wait(&loader->has_finished, &loader->mutex);
         pthread_mutex_unlock(&loader->mutex);
     } else if (!s->ready) {
-        prepare_batch(loader, &loader->workers[0].reader, loader->claimed++);
+        prepare_batch(loader, &loader->workers[0].reader, loader->claimed++, into);
         s->ready = true;
     }
     return s;
 }
 
-pp_status pp_loader_next(pp_loader *loader, pp_batch *batch_out) {
+static pp_status deliver(pp_loader *loader, void *into, pp_batch *batch_out) {
     memset(batch_out, 0, sizeof *batch_out);
     if (!loader->in_epoch)
         return pp__fail(
             loader->dataset->engine, PP_ERROR_INVALID_ARGUMENT,
             "loader: no epoch is running, expected pp_loader_start_epoch before the first batch");
     if (loader->delivered == loader->epoch_end) return PP_OK;
-    slot *s = finish_batch(loader);
+    slot *s = finish_batch(loader, into);
     /* A failed batch stays where it is, so that every further call reports it again. */
     if (s->status != PP_OK) return pp__fail(loader->dataset->engine, s->status, "%s", s->error);
-    batch_out->inputs = s->inputs;
-    batch_out->pixels = s->pixels;
+    batch_out->inputs = into && !loader->bytes ? into : s->inputs;
+    batch_out->pixels = into && loader->bytes ? into : s->pixels;
     batch_out->labels = s->labels;
     batch_out->count = s->count;
     pthread_mutex_lock(&loader->mutex);
@@ -342,4 +345,20 @@ pp_status pp_loader_next(pp_loader *loader, pp_batch *batch_out) {
     pthread_cond_signal(&loader->may_claim);
     pthread_mutex_unlock(&loader->mutex);
     return PP_OK;
+}
+
+pp_status pp_loader_next(pp_loader *loader, pp_batch *batch_out) {
+    return deliver(loader, NULL, batch_out);
+}
+
+pp_status pp_loader_next_into(pp_loader *loader, void *inputs, pp_batch *batch_out) {
+    memset(batch_out, 0, sizeof *batch_out);
+    pp_engine *engine = loader->dataset->engine;
+    if (!inputs) return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT, "loader: no room for a batch");
+    if (loader->running_count)
+        return pp__fail(engine, PP_ERROR_UNSUPPORTED,
+                        "loader: its %zu threads make batches ahead in its own memory; one without "
+                        "threads makes them where it is told",
+                        loader->running_count);
+    return deliver(loader, inputs, batch_out);
 }

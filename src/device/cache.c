@@ -18,6 +18,7 @@
 #include "device/clerror.h"
 #include "device/device.h"
 #include "util/env.h"
+#include "util/file.h"
 
 static const char magic[8] = "PPPROG1";
 enum { PATH_CAPACITY = 1024 };
@@ -153,7 +154,7 @@ void pp__cache_save(pp_device *device, const char *key, const unsigned char *bin
     FILE *file = descriptor >= 0 ? fdopen(descriptor, "wb") : NULL;
     if (!file) {
         pp__log(device->engine, PP_LOG_INFO, "no program cache: %s: %s", device->cache_dir,
-                strerror(errno));
+                pp__system_reason(errno).text);
         if (descriptor >= 0) {
             close(descriptor);
             unlink(temporary);
@@ -163,7 +164,8 @@ void pp__cache_save(pp_device *device, const char *key, const unsigned char *bin
     bool written = write_all(file, key, binary, bytes);
     written = fclose(file) == 0 && written;
     if (!written || rename(temporary, path) != 0) {
-        pp__log(device->engine, PP_LOG_INFO, "no program cache: %s: %s", path, strerror(errno));
+        pp__log(device->engine, PP_LOG_INFO, "no program cache: %s: %s", path,
+                pp__system_reason(errno).text);
         unlink(temporary);
     }
 }

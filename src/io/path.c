@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "util/engine.h"
+#include "util/file.h"
 
 pp_status pp__join_path(pp_engine *engine, const char *folder, const char *name, char *path_out) {
     int length = snprintf(path_out, PP__PATH_CAPACITY, "%s/%s", folder, name);
@@ -29,10 +30,8 @@ bool pp__is_file(const char *path) {
 
 pp_status pp__fail_system(pp_engine *engine, const char *path, const char *action,
                           int error_number) {
-    char reason[128];
-    if (strerror_r(error_number, reason, sizeof reason) != 0)
-        snprintf(reason, sizeof reason, "error %d", error_number);
-    return pp__fail(engine, PP_ERROR_IO, "%s: cannot %s: %s", path, action, reason);
+    return pp__fail(engine, PP_ERROR_IO, "%s: cannot %s: %s", path, action,
+                    pp__system_reason(error_number).text);
 }
 
 pp_status pp__file_bytes(pp_engine *engine, const char *path, size_t *bytes_out) {

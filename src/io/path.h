@@ -15,8 +15,7 @@ pp_status pp__join_path(pp_engine *engine, const char *folder, const char *name,
 bool pp__is_folder(const char *path);
 bool pp__is_file(const char *path);
 
-/* PP_ERROR_IO with "PATH: cannot ACTION: the system's reason". Safe in background threads, which
- * strerror is not. */
+/* PP_ERROR_IO with "PATH: cannot ACTION: the system's reason". Safe in background threads. */
 pp_status pp__fail_system(pp_engine *engine, const char *path, const char *action,
                           int error_number);
 

@@ -63,7 +63,7 @@ static pp_status search(pp_engine *engine, const char *folder, const pp_device_i
     if (!listing && (errno == ENOENT || errno == ENOTDIR)) return PP_OK;
     if (!listing)
         return pp__fail(engine, PP_ERROR_IO, "%s: cannot read the folder: %s", folder,
-                        strerror(errno));
+                        pp__system_reason(errno).text);
     pp__profile_subject subject = pp__profile_subject_of(device);
     pp_status status = PP_OK;
     for (struct dirent *item; status == PP_OK && (item = readdir(listing));) {

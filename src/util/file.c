@@ -10,6 +10,13 @@
 
 #include "util/text.h"
 
+pp__reason pp__system_reason(int error_number) {
+    pp__reason reason;
+    if (strerror_r(error_number, reason.text, sizeof reason.text) != 0)
+        snprintf(reason.text, sizeof reason.text, "error %d", error_number);
+    return reason;
+}
+
 bool pp__file_exists(const char *path) {
     struct stat info;
     return stat(path, &info) == 0;
@@ -19,7 +26,9 @@ pp_status pp__file_read(pp_engine *engine, const char *path, char **bytes_out, s
     *bytes_out = NULL;
     *length_out = 0;
     FILE *file = fopen(path, "rb");
-    if (!file) return pp__fail(engine, PP_ERROR_IO, "%s: cannot open: %s", path, strerror(errno));
+    if (!file)
+        return pp__fail(engine, PP_ERROR_IO, "%s: cannot open: %s", path,
+                        pp__system_reason(errno).text);
     char *bytes = NULL;
     size_t capacity = 0, length = 0;
     pp_status status;
@@ -28,7 +37,8 @@ pp_status pp__file_read(pp_engine *engine, const char *path, char **bytes_out, s
         size_t got = fread(bytes + length, 1, capacity - length - 1, file);
         length += got;
         if (ferror(file)) {
-            status = pp__fail(engine, PP_ERROR_IO, "%s: cannot read: %s", path, strerror(errno));
+            status = pp__fail(engine, PP_ERROR_IO, "%s: cannot read: %s", path,
+                              pp__system_reason(errno).text);
             goto failed;
         }
         if (length > PP__FILE_MAX_BYTES) {
@@ -83,7 +93,8 @@ pp_status pp__file_write(pp_engine *engine, const char *path, const char *text) 
     bool written = descriptor >= 0 && write_whole(descriptor, text) && rename(temporary, path) == 0;
     pp_status status = PP_OK;
     if (!written)
-        status = pp__fail(engine, PP_ERROR_IO, "%s: cannot write: %s", path, strerror(errno));
+        status = pp__fail(engine, PP_ERROR_IO, "%s: cannot write: %s", path,
+                          pp__system_reason(errno).text);
     if (!written && descriptor >= 0) unlink(temporary);
     pp__release(engine, temporary);
     return status;

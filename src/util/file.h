@@ -1,4 +1,4 @@
-/* Whole files. */
+/* Whole files, and why the system refuses one. */
 #ifndef PP_UTIL_FILE_H
 #define PP_UTIL_FILE_H
 
@@ -6,6 +6,12 @@
 #include <stddef.h>
 
 #include "util/engine.h"
+
+/* Why the system refused, by errno's number. Unlike strerror, for any thread. */
+typedef struct pp__reason {
+    char text[128];
+} pp__reason;
+pp__reason pp__system_reason(int error_number);
 
 bool pp__file_exists(const char *path);
 

@@ -51,6 +51,43 @@ START_TEST(threads_do_not_change_batches) {
 }
 END_TEST
 
+/* The same samples in memory of the caller's, in float32 and in bytes; a loader with threads has
+ * none to spare. */
+START_TEST(makes_batches_where_it_is_told) {
+    pp_loader_options options = {
+        .batch = 7, .shuffle = true, .seed = 11, .pad = 2, .flip = true, .bytes = _i};
+    pp_loader *plain, *other;
+    pp_batch expected, found;
+    float room[7 * 12 * 10 * 3];
+    const size_t sample_bytes = 12 * 10 * 3 * (options.bytes ? 1 : sizeof(float));
+    TEST_OK(pp_loader_create(images, &options, &plain));
+    TEST_OK(pp_loader_create(images, &options, &other));
+    TEST_FAILS(pp_loader_next_into(other, NULL, &found), PP_ERROR_INVALID_ARGUMENT, "no room");
+    TEST_OK(pp_loader_start_epoch(plain, 1));
+    TEST_OK(pp_loader_start_epoch(other, 1));
+    do {
+        TEST_OK(pp_loader_next(plain, &expected));
+        TEST_OK(pp_loader_next_into(other, room, &found));
+        ck_assert_uint_eq(found.count, expected.count);
+        if (!found.count) break;
+        ck_assert(options.bytes ? (const void *)found.pixels == room && !found.inputs
+                                : found.inputs == room && !found.pixels);
+        const void *samples =
+            options.bytes ? (const void *)expected.pixels : (const void *)expected.inputs;
+        ck_assert_mem_eq(room, samples, found.count * sample_bytes);
+        ck_assert_mem_eq(found.labels, expected.labels, found.count * sizeof *found.labels);
+    } while (found.count);
+    pp_loader_destroy(plain);
+    pp_loader_destroy(other);
+    options.threads = 1;
+    TEST_OK(pp_loader_create(images, &options, &other));
+    TEST_OK(pp_loader_start_epoch(other, 1));
+    TEST_FAILS(pp_loader_next_into(other, room, &found), PP_ERROR_UNSUPPORTED,
+               "its 1 threads make batches ahead");
+    pp_loader_destroy(other);
+}
+END_TEST
+
 /* What a sample becomes depends on the epoch and on nothing else, such as the batch that it lands
  * in. */
 START_TEST(batch_size_does_not_change_samples) {
@@ -333,6 +370,7 @@ int main(void) {
     TCase *tests = tcase_create("loader");
     tcase_add_checked_fixture(tests, open_sets, close_sets);
     tcase_add_test(tests, threads_do_not_change_batches);
+    tcase_add_loop_test(tests, makes_batches_where_it_is_told, 0, 2);
     tcase_add_test(tests, batch_size_does_not_change_samples);
     tcase_add_test(tests, every_sample_comes_once);
     tcase_add_test(tests, augments_by_sample);
