@@ -5,8 +5,9 @@
  *     ...
  *     pp_engine_destroy(engine);
  *
- * There is no global state: two engines in one process do not know of each other. One engine, and
- * whatever was created from it, is used from one thread at a time. Parents outlive children:
+ * There is no global state: two engines in one process do not know of each other, and may be used by
+ * two threads at once; they share no more than the folder of built programs, as two processes do.
+ * One engine, and whatever was created from it, is used from one thread at a time. Parents outlive children:
  * destroy sessions before plans, plans before graphs, and everything before the engine.
  */
 #ifndef POCKETPROP_ENGINE_H
@@ -28,7 +29,9 @@ typedef struct pp_engine pp_engine;
 
 /* Where host memory comes from. `allocate` returns memory aligned for any C type, or NULL;
  * `release` accepts what `allocate` returned and never NULL. A background thread of a pp_loader
- * calls neither. */
+ * calls neither. All host memory of both libraries comes from here, but for what the decoders of
+ * image and compressed files (zlib, libjpeg, libpng), the C library's streams and folders and the
+ * OpenCL driver allocate for themselves. */
 typedef struct pp_allocator {
     void *(*allocate)(void *user, size_t bytes);
     void (*release)(void *user, void *memory);

@@ -3,7 +3,8 @@
  *
  * Reading order: engine.h, graph.h, model.h, profile.h, plan.h, device.h, session.h, state.h,
  * measure.h, optimizer.h, peak.h.
- * Data sets and image files are a library of their own: data.h. examples/ holds short programs.
+ * Data sets and image files are a library of their own: data.h. Applications that use OpenCL
+ * themselves include opencl.h as well. examples/ holds short programs.
  */
 #ifndef POCKETPROP_POCKETPROP_H
 #define POCKETPROP_POCKETPROP_H

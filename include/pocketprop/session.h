@@ -8,6 +8,18 @@
  *     pp_metrics metrics;
  *     pp_session_read_metrics(session, &metrics);   // waits for the device
  *
+ * A session serves an application that brings one batch at a time, and predicts in between:
+ *
+ *     pp_plan_summarize(plan, &summary);                        // summary.peak_bytes, all of it,
+ *     if (summary.peak_bytes > limit) return;                   // before anything is created
+ *     pp_session_create(device, plan, profile, NULL, &session);
+ *     for (;;) {
+ *         pp_batch frame = {.inputs = next_frame(), .count = 1};
+ *         pp_session_predict(session, &frame, logits);          // any count up to the plan's batch
+ *         if (collect(&frame, ask_user(logits)) == 32)
+ *             pp_session_step(session, &collected, rate);       // exactly the plan's batch
+ *     }
+ *
  * Creating a session allocates the plan's whole arena, builds the programs and prepares every
  * launch. A step then allocates nothing on host or device; it enqueues the prepared launches and
  * returns. It waits only while two batches are still on their way to the device.

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "support/support.h"
 
@@ -30,6 +31,18 @@ cl_mem host_app_buffer(const host_app *app, cl_mem_flags flags, size_t bytes, un
     ck_assert_int_eq(code, CL_SUCCESS);
     free(content);
     return buffer;
+}
+
+void host_app_expect_references(cl_mem buffer, cl_uint expected) {
+    enum { TRIES = 5000, PAUSE_NS = 1000000 };
+    cl_uint found = 0;
+    for (int i = 0; i < TRIES && found != expected; i++) {
+        if (i) nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+        ck_assert_int_eq(
+            clGetMemObjectInfo(buffer, CL_MEM_REFERENCE_COUNT, sizeof found, &found, NULL),
+            CL_SUCCESS);
+    }
+    ck_assert_uint_eq(found, expected);
 }
 
 void host_app_read(const host_app *app, cl_mem buffer, size_t offset_bytes, void *to,

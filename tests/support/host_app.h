@@ -17,6 +17,10 @@ void host_app_destroy(host_app *app);
 /* A buffer of the application's; every byte is `byte`. */
 cl_mem host_app_buffer(const host_app *app, cl_mem_flags flags, size_t bytes, unsigned char byte);
 
+/* Waits, for some seconds at most, until the buffer has so many references: drivers give back what
+ * commands held a moment after the commands are done. */
+void host_app_expect_references(cl_mem buffer, cl_uint expected);
+
 /* Blocking transfers on the application's queue. */
 void host_app_read(const host_app *app, cl_mem buffer, size_t offset_bytes, void *to, size_t bytes);
 void host_app_write(const host_app *app, cl_mem buffer, size_t offset_bytes, const void *from,
