@@ -6,7 +6,8 @@
  *     pp_engine_destroy(engine);
  *
  * There is no global state: two engines in one process do not know of each other, and may be used by
- * two threads at once; they share no more than the folder of built programs, as two processes do.
+ * two threads at once; they share no more than the folder of built programs, as two processes do,
+ * and the tables that drivers and CLBlast keep and guard themselves.
  * One engine, and whatever was created from it, is used from one thread at a time. Parents outlive children:
  * destroy sessions before plans, plans before graphs, and everything before the engine.
  */

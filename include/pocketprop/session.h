@@ -48,7 +48,9 @@ typedef struct pp_session_options {
     /* Memory of the application's to live in (opencl.h), a block for each of the plan's chunks
      * (pp_plan_read_chunk), in their order; NULL: the session allocates its own. What the blocks
      * held is lost; what lies where in them is the plan's to say. The blocks, not the array, are
-     * borrowed until the session is destroyed, one session a block. */
+     * borrowed until the session is destroyed, one session a block. A device that meets a fast
+     * kernel for the first time tests it in small buffers of its own, which are gone before the
+     * session is there; the program cache keeps what was found. */
     pp_memory *const *memory;
     size_t memory_count;
 } pp_session_options;
