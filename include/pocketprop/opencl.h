@@ -46,21 +46,21 @@ extern "C" {
  * one that may run out of order; `profiling` asked of a queue without CL_QUEUE_PROFILING_ENABLE.
  * PP_ERROR_UNSUPPORTED: the device has no OpenCL 1.2 or no compiler. PP_ERROR_DEVICE,
  * PP_ERROR_OUT_OF_MEMORY: the driver's refusals. The caller owns *device_out (pp_device_close). */
-pp_status pp_device_open_opencl(pp_engine *engine, cl_context context, cl_device_id id,
-                                cl_command_queue queue, const pp_device_options *options,
-                                pp_device **device_out);
+PP_API pp_status pp_device_open_opencl(pp_engine *engine, cl_context context, cl_device_id id,
+                                       cl_command_queue queue, const pp_device_options *options,
+                                       pp_device **device_out);
 
 /* The queue that the device works with: the application's, or its own. Borrowed. */
-cl_command_queue pp_device_queue(const pp_device *device);
+PP_API cl_command_queue pp_device_queue(const pp_device *device);
 
 /* Makes what is enqueued from now on wait for `events` of any queue of the context; the host does
  * not wait. Nothing to wait for (`count` 0) is no error. PP_ERROR_DEVICE: the driver refuses them. */
-pp_status pp_device_wait_for(pp_device *device, const cl_event *events, size_t count);
+PP_API pp_status pp_device_wait_for(pp_device *device, const cl_event *events, size_t count);
 
 /* An event that is complete when everything enqueued so far is done: for other queues to wait for.
  * The caller releases *event_out (clReleaseEvent). What was enqueued is submitted, so nobody waits
  * for ever. PP_ERROR_DEVICE. */
-pp_status pp_device_mark(pp_device *device, cl_event *event_out);
+PP_API pp_status pp_device_mark(pp_device *device, cl_event *event_out);
 
 /* `bytes` of the application's buffer from `offset_bytes` on. Nothing is created or copied; the
  * buffer, which may be a sub-buffer, is retained until pp_memory_release. One buffer may be wrapped
@@ -69,9 +69,9 @@ pp_status pp_device_mark(pp_device *device, cl_event *event_out);
  *
  * PP_ERROR_INVALID_ARGUMENT: no buffer (an image, a pipe), one of another context, no bytes, or more
  * than there are. Memory that a session is to live in has to meet more (pp_session_options). */
-pp_status pp_memory_wrap(pp_device *device, cl_mem buffer, size_t offset_bytes, size_t bytes,
-                         pp_memory **memory_out);
-void pp_memory_release(pp_memory *memory); /* accepts NULL */
+PP_API pp_status pp_memory_wrap(pp_device *device, cl_mem buffer, size_t offset_bytes, size_t bytes,
+                                pp_memory **memory_out);
+PP_API void pp_memory_release(pp_memory *memory); /* accepts NULL */
 
 #ifdef __cplusplus
 }

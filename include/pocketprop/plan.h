@@ -187,7 +187,7 @@ typedef struct pp_plan_chunk {
     size_t bytes;
     size_t alignment_bytes; /* of where it begins in its OpenCL buffer, for blocks that are parts */
 } pp_plan_chunk;
-void pp_plan_read_chunk(const pp_plan *plan, size_t index, pp_plan_chunk *chunk_out);
+PP_API void pp_plan_read_chunk(const pp_plan *plan, size_t index, pp_plan_chunk *chunk_out);
 
 /* One row per placed value. `raw_bytes` is its size in float32; `codec` is "" where nothing was
  * encoded. */

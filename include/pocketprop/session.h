@@ -103,9 +103,9 @@ typedef struct pp_batch {
  * application that makes each batch itself and then. A device with memory of its own copies as
  * always; and since the device waits while the host writes, batches made ahead by other threads
  * (pp_loader) are better copied. PP_ERROR_DEVICE, PP_ERROR_OUT_OF_MEMORY: the driver's refusals. */
-pp_status pp_session_map_inputs(pp_session *session, void **inputs_out);
-pp_status pp_session_unmap_inputs(
-    pp_session *session); /* drops what was written, if anything was */
+PP_API pp_status pp_session_map_inputs(pp_session *session, void **inputs_out);
+PP_API pp_status
+pp_session_unmap_inputs(pp_session *session); /* drops what was written, if anything was */
 
 /* Forward, backward and, on the last micro-step of an accumulation, update. `learning_rate` is read
  * in the micro-step that updates. PP_ERROR_INVALID_ARGUMENT: a batch that is not the plan's size,
@@ -124,7 +124,8 @@ PP_API pp_status pp_session_predict(pp_session *session, const pp_batch *batch, 
 
 /* The same into device memory of the application's, with room for as much, in the order of the
  * device's queue. Does not wait. PP_ERROR_INVALID_ARGUMENT: too little room, or another device's. */
-PP_API pp_status pp_session_predict_to(pp_session *session, const pp_batch *batch, pp_place outputs);
+PP_API pp_status pp_session_predict_to(pp_session *session, const pp_batch *batch,
+                                       pp_place outputs);
 
 /* Sums since the last reset; divide by `count`. The device adds them up in float32, so reset them
  * at least every 2^24 samples. Both calls wait for the device. */

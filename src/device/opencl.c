@@ -113,6 +113,7 @@ pp_status pp_device_open_opencl(pp_engine *engine, cl_context context, cl_device
     if (!context || !id)
         return pp__fail(engine, PP_ERROR_INVALID_ARGUMENT, "opencl: no %s was given",
                         context ? "device" : "context");
+    PP_TRY(pp__opencl_open(engine));
     pp_device *device;
     PP_TRY(pp__allocate(engine, 1, sizeof *device, &device));
     device->engine = engine;
