@@ -125,11 +125,11 @@ typedef struct pp_plan_options {
     pp_optimizer optimizer;
     const pp_parameter_rule *rules; /* of what is trained; none: everything */
     size_t rule_count;
-    /* 16: activations and gradients of a whole batch that no step uses for a while wait in 16 bits:
-     * activations in float16 (relative error up to 2^-11), gradients in the upper half of a float32
-     * (its range, relative error up to 2^-9), those of them without which the peak is lower. All
-     * arithmetic stays float32, and predictions take part in the rounding. A printed policy does not
-     * hold this. 0 or 32: they wait as they are. */
+    /* 16: activations and gradients of a whole batch that no step uses for a while wait in 16 bits,
+     * where that lowers the peak: activations in float16 (relative error up to 2^-11), gradients in
+     * the upper half of a float32 (its range, relative error up to 2^-9). All arithmetic stays
+     * float32; predictions take part in the rounding. A printed policy does not hold this. 0 or 32:
+     * they wait as they are. */
     uint32_t transient_bits;
     uint32_t accumulate; /* micro-steps per update; 0 stands for 1 */
     bool inference;      /* forward only: nothing saved, no gradients */

@@ -1,17 +1,18 @@
 /* Values and gradients that wait are parked in 16 bits.
  *
- * Where the application allows it, what no step uses for a while is encoded when the wait begins and
- * decoded in front of the step that ends it: behind bands' steps those images of a whole-batch value
- * that come from one run and wait for another, elsewhere the value or the gradient of a skip while
- * the block's main branch runs. All steps compute in float32 as before; in between, the float32
- * tensor has no place (pieces.c sees that the decoding writes it anew) and its code half the bytes.
+ * Where the application allows it, what no step uses for a while is encoded when the wait begins
+ * and decoded in front of the step that ends it. Between runs of bands these are the images of one
+ * band; elsewhere the value or the gradient of a skip, while the block's main branch runs. All
+ * steps compute in float32 as before; in between, the float32 tensor has no place (pieces.c sees
+ * that the decoding writes it anew), and its code takes half the bytes.
  *
- * Values are parked as `half`: they come from normalised layers, and a relative error of 2^-11 is the
- * least that 16 bits offer. Gradients of a mean over the batch fall below the range of float16; they
- * are parked as `bfloat`, which has float32's range at a relative error of 2^-9. Parking what was
- * decoded gives the same code again, so that an error is made once however often something waits.
+ * Values are parked as `half`: they come from normalised layers, and a relative error of 2^-11 is
+ * the least that 16 bits offer. Gradients of a mean over the batch fall below the range of float16;
+ * they are parked as `bfloat`, which has float32's range at a relative error of 2^-9. Parking what
+ * was decoded gives the same code again, so an error is made once however often something waits.
  *
- * Only what is live at the peak is worth it: buffers are taken one by one, from the fullest step. */
+ * Only what is live at the peak is worth it: buffers are taken one by one, from the fullest step.
+ */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* Training whose values wait in 16 bits, on the device: to the bit what training in float32 gives when
- * what has waited is rounded by hand, and close to training that rounds nothing.
+/* Training whose values wait in 16 bits, on the device: to the bit what training in float32 gives
+ * when what has waited is rounded by hand, and close to training that rounds nothing.
  *
  * How close: where a value is parked it changes by up to 2^-11 of itself, a gradient by up to 2^-9,
  * rounded to nearest, which is 1.1e-3 of a gradient's norm. A step's parameter gradients differ by

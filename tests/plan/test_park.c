@@ -1,5 +1,5 @@
-/* Plans whose values and gradients wait in 16 bits: that every step finds what it reads (flow.h), in
- * training and in inference, what is parked, and what that leaves of a peak. */
+/* Plans whose values and gradients wait in 16 bits: that every step finds what it reads (flow.h),
+ * in training and in inference, what is parked, and what that leaves of a peak. */
 #include "plan/random_graphs.h"
 #include "plan/small_networks.h"
 #include "plan/flow.h"
@@ -103,7 +103,7 @@ START_TEST(in_random_graphs) {
 }
 END_TEST
 
-/* Whatever is parked, it never makes the peak higher: not the sum of what is live, nor the places. */
+/* Parking never makes the peak higher: not the sum of what is live, and not the places here. */
 START_TEST(the_peak_never_rises) {
     pp_graph *graph = graph_of_model(_i % 2 ? "resnet20" : "resnet18-cifar");
     for (size_t c = 0; c < CODEC_COUNT; c++)
