@@ -243,7 +243,8 @@ typedef struct pp_plan_step_info {
 PP_API void pp_plan_describe_step(const pp_plan *plan, size_t step, pp_plan_step_info *info_out);
 
 /* A gradient that a layer's backward computes, beside what float32 training computes from the same
- * gradient of the layer's output (METHODS A.4). */
+ * gradient of the layer's output (METHODS A.4). Codes count, rounding while something waits
+ * (transient_bits) does not. */
 typedef enum pp_gradient_term {
     PP_TERM_ABSENT, /* there is no such gradient, or nobody wants it */
     PP_TERM_EXACT,
