@@ -127,7 +127,7 @@ PP_API pp_status pp_loader_next(pp_loader *loader, pp_batch *batch_out);
  *     pp_session_step(session, &batch, rate);
  *
  * PP_ERROR_UNSUPPORTED: a loader with threads, which make batches ahead in its own memory. */
-pp_status pp_loader_next_into(pp_loader *loader, void *inputs, pp_batch *batch_out);
+PP_API pp_status pp_loader_next_into(pp_loader *loader, void *inputs, pp_batch *batch_out);
 
 #ifdef __cplusplus
 }

@@ -157,8 +157,9 @@ static void round_images(const trainer *t, const pp_plan *parked, const pp__plan
     ck_assert(piece->first < now && now <= piece->last);
     const size_t image_bytes = plan->buffers[buffer].bytes / plan->batch;
     const size_t bytes = image_bytes * fetch->image_count, count = bytes / sizeof(float);
-    pp__ref ref = {t->session->arena.chunks[piece->chunk], piece->offset_bytes};
-    ref.offset_bytes += image_bytes * (fetch->first_image - piece->first_image);
+    pp__ref ref = t->session->arena.chunks[piece->chunk];
+    ref.offset_bytes +=
+        piece->offset_bytes + image_bytes * (fetch->first_image - piece->first_image);
     float *values = malloc(bytes);
     uint8_t *code = malloc(bytes / 2);
     ck_assert(values != NULL && code != NULL);
