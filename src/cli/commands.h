@@ -9,6 +9,8 @@ extern const cli_command cli_plan;
 extern const cli_command cli_train;
 extern const cli_command cli_eval;
 extern const cli_command cli_fidelity;
+extern const cli_command cli_inspect;
+extern const cli_command cli_convert;
 extern const cli_command cli_tune;
 extern const cli_command cli_bench_step;
 extern const cli_command cli_bench_ops;

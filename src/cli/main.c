@@ -5,9 +5,9 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 
-static const cli_command *const commands[] = {&cli_devices,    &cli_plan,      &cli_train,
-                                              &cli_eval,       &cli_fidelity,  &cli_tune,
-                                              &cli_bench_step, &cli_bench_ops, &cli_bench_peak};
+static const cli_command *const commands[] = {
+    &cli_devices, &cli_plan, &cli_train,      &cli_eval,      &cli_fidelity,  &cli_inspect,
+    &cli_convert, &cli_tune, &cli_bench_step, &cli_bench_ops, &cli_bench_peak};
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
 static void print_summary(const cli_command *command) {

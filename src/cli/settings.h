@@ -56,7 +56,7 @@ typedef struct cli_settings {
     bool float_input;
 
     /* weights */
-    const char *weights, *save;
+    const char *weights, *save, *floats;
     cli_renames renames;
     bool partial;
 

@@ -6,10 +6,11 @@
 
 #include "io/safetensors.h"
 #include "store/layout.h"
+#include "store/rename.h"
 #include "util/engine.h"
 #include "util/size.h"
 
-enum { SHAPE_TEXT = 128, NAME_TEXT = 512 };
+enum { SHAPE_TEXT = 128 };
 
 typedef struct row {
     pp_weights_match match;
@@ -70,34 +71,13 @@ static void print_shape(const pp__safe_tensor *tensor, char text[SHAPE_TEXT]) {
     if (length < SHAPE_TEXT) snprintf(text + length, SHAPE_TEXT - length, "]");
 }
 
-/* "a.*" matches "a.b" and makes "*.c" into "b.c". False: it does not match, or the name would be
- * too long. */
-static bool rename_one(const pp_rename *rule, const char *name, char out[NAME_TEXT]) {
-    const char *from = strchr(rule->from, '*'), *to = strchr(rule->to, '*');
-    const size_t length = strlen(name);
-    if (!from) {
-        if (strcmp(rule->from, name) != 0) return false;
-        return snprintf(out, NAME_TEXT, "%s", rule->to) < NAME_TEXT;
-    }
-    const size_t head = (size_t)(from - rule->from), tail = strlen(from + 1);
-    if (length < head + tail || strncmp(name, rule->from, head) != 0 ||
-        strcmp(name + length - tail, from + 1) != 0)
-        return false;
-    if (!to) return snprintf(out, NAME_TEXT, "%s", rule->to) < NAME_TEXT;
-    return snprintf(out, NAME_TEXT, "%.*s%.*s%s", (int)(to - rule->to), rule->to,
-                    (int)(length - head - tail), name + head, to + 1) < NAME_TEXT;
-}
-
 static pp_status rename_all(loading *l) {
     PP_TRY(pp__allocate(l->engine, l->file->tensor_count, sizeof *l->names, &l->names));
     for (size_t i = 0; i < l->file->tensor_count; i++) {
-        char renamed[NAME_TEXT];
+        char renamed[PP__RENAME_TEXT];
         const char *name = l->file->tensors[i].name;
-        for (size_t r = 0; r < l->options->rename_count; r++)
-            if (rename_one(&l->options->renames[r], name, renamed)) {
-                name = renamed;
-                break;
-            }
+        if (pp__rename(l->options->renames, l->options->rename_count, name, renamed))
+            name = renamed;
         PP_TRY(pp__copy_text(l->engine, name, &l->names[i]));
     }
     return PP_OK;

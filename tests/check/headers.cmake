@@ -6,7 +6,7 @@ cmake_minimum_required(VERSION 3.16)
 find_program(CC NAMES $ENV{CC} cc gcc clang)
 find_program(CXX NAMES $ENV{CXX} c++ g++ clang++)
 # The library of files has headers of its own; opencl.h needs OpenCL's.
-set(apart pocketprop.h data.h weights.h checkpoint.h opencl.h)
+set(apart pocketprop.h data.h weights.h tensors.h checkpoint.h opencl.h)
 set(failures "")
 # A translation unit is not empty, and some headers are macros alone.
 set(unit ${WORK_DIR}/one_declaration.c)

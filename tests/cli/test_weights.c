@@ -1,0 +1,94 @@
+/* Weights on the command line: train --save, eval --weights, inspect, convert, and pretrained networks. */
+#include "cli/program.h"
+#include "support/support.h"
+
+static char path[512];
+
+static const char *scratch_path(const char *name) {
+    snprintf(path, sizeof path, "%s/%s", test_scratch_folder(), name);
+    return path;
+}
+
+START_TEST(weights_go_out_and_come_back) {
+    char arguments[1600], weights[512], copy[512];
+    snprintf(weights, sizeof weights, "%s", scratch_path("w.safetensors"));
+    snprintf(copy, sizeof copy, "%s", scratch_path("copy.safetensors"));
+    snprintf(arguments, sizeof arguments,
+             "train --model resnet8-digits --data digits --batch 32 --epochs 2 --json --save %s",
+             weights);
+    const outcome *found = run(arguments);
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    const double top1 = member(found->out, "test_top1"), loss = member(found->out, "test_loss");
+    snprintf(arguments, sizeof arguments, "convert --weights %s --out %s --rename '*=module.*'",
+             weights, copy);
+    found = run(arguments);
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    snprintf(arguments, sizeof arguments,
+             "eval --model resnet8-digits --data digits --batch 32 --json --weights %s", copy);
+    found = run(arguments);
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    ck_assert(member(found->out, "top1") == top1);
+    ck_assert(member(found->out, "loss") == loss);
+    snprintf(arguments, sizeof arguments, "inspect --weights %s --json", copy);
+    found = run(arguments);
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    ck_assert(strstr(found->out, "\"name\": \"module.conv1.weight\"") != NULL);
+    ck_assert(strstr(found->out, "\"nan\": 0") != NULL);
+}
+END_TEST
+
+START_TEST(what_does_not_fit_is_one_line) {
+    char arguments[1600], weights[512];
+    snprintf(weights, sizeof weights, "%s", scratch_path("lenet.safetensors"));
+    snprintf(
+        arguments, sizeof arguments,
+        "train --model resnet8-digits --data digits --batch 32 --limit 64 --epochs 1 --save %s",
+        weights);
+    ck_assert_int_eq(run(arguments)->status, 0);
+    snprintf(arguments, sizeof arguments,
+             "eval --model resnet20 --data digits --batch 32 --weights %s", weights);
+    const outcome *found = run(arguments);
+    ck_assert_int_eq(found->status, 2);
+    ck_assert_uint_eq(line_count(found->err), 1);
+    snprintf(arguments, sizeof arguments,
+             "eval --model resnet20 --data digits --batch 32 --weights %s --partial", weights);
+    found = run(arguments);
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    ck_assert(strstr(found->err, "not in the file: ") != NULL);
+    found = run("inspect --weights /nowhere/at/all");
+    ck_assert_int_eq(found->status, 2);
+    ck_assert_uint_eq(line_count(found->err), 1);
+}
+END_TEST
+
+/* The figures of the data's README. */
+START_TEST(pretrained_networks) {
+    char arguments[1600], folder[512];
+    const char *data = test_data_folder("weights");
+    if (!data) return;
+    snprintf(folder, sizeof folder, "%s", data);
+    data = test_data_folder("cifar10");
+    if (!data) return;
+    snprintf(
+        arguments, sizeof arguments,
+        "eval --model resnet20 --weights %s/resnet20.safetensors --data cifar10:%s --batch 100 "
+        "--mean 0.485,0.456,0.406 --deviation 0.229,0.224,0.225 --json",
+        folder, data);
+    const outcome *found = run(arguments);
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    const double top1 = member(found->out, "top1"), loss = member(found->out, "loss");
+    ck_assert_msg(top1 > 81.01 && top1 < 81.05, "top-1 %g", top1);
+    ck_assert_msg(loss > 0.8787 && loss < 0.8789, "loss %g", loss);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("cli/weights");
+    TCase *test = tcase_create("program");
+    tcase_set_timeout(test, 0);
+    tcase_add_test(test, weights_go_out_and_come_back);
+    tcase_add_test(test, what_does_not_fit_is_one_line);
+    tcase_add_test(test, pretrained_networks);
+    suite_add_tcase(suite, test);
+    return test_run(suite);
+}
