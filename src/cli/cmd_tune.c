@@ -335,7 +335,7 @@ static int choose_paths(tuning *run) {
         const pp_device_info *device = pp_device_describe(run->setup.device);
         char slug[60] = "";
         add_slug(device->name, slug, 40);
-        strcat(slug, "-");
+        snprintf(slug + strlen(slug), sizeof slug - strlen(slug), "-");
         add_slug(device->platform, slug, sizeof slug);
         code = cli_check(&run->setup, pp_profile_folder(engine, &folder));
         if (!code) pp__text_add(&path, "%s/%s.profile", folder, slug);
