@@ -10,7 +10,7 @@
  * input's place, then the block's tail, then all of it, then fewer images at a time. Each such *stage* is tried with its own choice of codecs. Bands cost time, for
  * they compute some layers again; the stage with the least
  *
- *     harm * (1 + share of operations computed again) ^ TIME_WEIGHT
+ *     (harm + LEAST_HARM) * (1 + share of operations computed again) ^ TIME_WEIGHT
  *
  * wins. Beside its bands, blocks are then computed again for backward where that makes it less.
  */
@@ -33,8 +33,11 @@ enum {
     MOST_IDLE = 24,      /* stages in a row that help nothing */
     PATTERN_BYTES = 256 /* "node@kind" */
 };
-static const double time_weight = 4;
-static const double least_harm = 1e-6; /* without any, time alone would not decide */
+static const double time_weight = 2;
+/* A step's launch takes about 20 us, in which a small device computes so much. */
+static const double launch_flops = 5e6;
+/* Errors of four bits train like none (tests/bench/README.md), so less is worth no time. */
+static const double least_harm = 0.01;
 /* Harm of a value, on average, up to which a larger batch is worth it: about that of two bits. */
 static const double most_harm_of_batch = 0.25;
 enum { MOST_BATCH = 1 << 16 };
@@ -88,9 +91,9 @@ static pp_status make_plan(const budget *b, const pp_codec_override *overrides,
     return pp__plan_make(b->graph, b->profile, &options, false, plan_out);
 }
 
-/* Operations computed again, as a share of those that are needed. */
+/* Operations computed again, and what launching takes, as a share of those that are needed. */
 static double repeated_share(const pp_plan *plan) {
-    double once = 0, again = 0;
+    double once = 0, again = (double)plan->step_count * launch_flops;
     for (size_t s = 0; s < plan->step_count; s++) {
         pp_plan_step_info info;
         pp_plan_describe_step(plan, s, &info);

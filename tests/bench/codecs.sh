@@ -58,7 +58,7 @@ budget_policy() {
     low=$($plan --budget 1 2>&1 | sed -n 's/.* takes \([0-9]*\)$/\1/p')
     high=$(member "$results/plan" peak_bytes)
     for i in $(seq 0 50); do
-        $plan --budget $((low + (high - low) * i / 100)) --save-policy "$policy.try" >"$results/plan"
+        $plan --budget $((low + (high - low) * i * i / 10000)) --save-policy "$policy.try" >"$results/plan"
         saved=$(member "$results/plan" saved_stored_bytes)
         error=$(member "$results/plan" expected_error)
         if [ "$saved" -le "$target" ] && echo "$error $least" | awk '{ exit !($1 < $2) }'; then
