@@ -66,6 +66,38 @@ static inline bitmap_share bitmap_share_of(uint image_octets, uint images) {
     return s;
 }
 
+/* How the lanes of a block's octets come to lie behind one another, bit by bit as in its mask: each
+ * goes down by the number of lanes below it that are left out, first by one, then by two, then by
+ * four, so that none meets another on its way (Warren, "Hacker's Delight", 7-4). The other direction
+ * is the way back. */
+typedef struct {
+    uchar by1[BITMAP_OCTETS], by2[BITMAP_OCTETS], by4[BITMAP_OCTETS];
+} bitmap_moves;
+
+/* Where an odd number of the lanes below are in `out`. */
+static inline uchar16 bitmap_odd16(uchar16 out) {
+    uchar16 odd = out << (uchar16)(1);
+    odd ^= odd << (uchar16)(1);
+    odd ^= odd << (uchar16)(2);
+    return odd ^ odd << (uchar16)(4);
+}
+
+static inline void bitmap_moves_of(__global const uchar *mask, bitmap_moves *moves) {
+    for (uint part = 0; part < BITMAP_OCTETS / 16; part++) {
+        uchar16 in = vload16(part, mask), out = ~in, odd = bitmap_odd16(out), move = odd & in;
+        vstore16(move, part, moves->by1);
+        in = (in ^ move) | move >> (uchar16)(1);
+        /* Of every two left out, the second. */
+        out &= odd;
+        odd = bitmap_odd16(out);
+        move = odd & in;
+        vstore16(move, part, moves->by2);
+        in = (in ^ move) | move >> (uchar16)(2);
+        out &= odd;
+        vstore16(bitmap_odd16(out) & in, part, moves->by4);
+    }
+}
+
 /* Where octet `o` of a line of images lies. */
 typedef struct {
     __global const uchar *image, *block;

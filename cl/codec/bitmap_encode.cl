@@ -100,6 +100,24 @@ __kernel void bitmap_encode_scan(__global uchar *restrict code, uint code_offset
     header[3] = broken ? 0x7FC00000u : 0;
 }
 
+/* The lanes of octet `o` that have values behind one another; what follows means nothing. */
+static inline float8 bitmap_compress8(float8 v, const bitmap_moves *moves, uint o) {
+    const uint by1 = moves->by1[o], by2 = moves->by2[o], by4 = moves->by4[o];
+    v = select(v, v.s12345677, unpack_mask8((uchar)(by1 >> 1)));
+    v = select(v, v.s23456777, unpack_mask8((uchar)(by2 >> 2)));
+    return select(v, v.s45677777, unpack_mask8((uchar)(by4 >> 4)));
+}
+
+/* Positive numbers in binary16. Below 2^-14 that is a multiple of 2^-24, to which the sum with 0.5
+ * rounds; above, 13 bits of the fraction go, and what is taken from the exponent. */
+static inline ushort8 bitmap_half8(float8 v) {
+    v = clamp(v, (float8)(0x1p-24f), (float8)(65504.0f));
+    const uint8 bits = as_uint8(v), odd = bits >> (uint8)(13) & (uint8)(1);
+    const uint8 normal = (bits + odd + (uint8)(0xFFFu - (112u << 23))) >> (uint8)(13);
+    const uint8 subnormal = as_uint8(v + 0.5f) - as_uint8((float8)(0.5f));
+    return convert_ushort8(select(normal, subnormal, v < 0x1p-14f));
+}
+
 __kernel void bitmap_encode_pack(__global const float *restrict value, uint value_offset,
                                  __global uchar *restrict code, uint code_offset, uint image_octets,
                                  uint capacity, uint images, uint channels) {
@@ -114,23 +132,23 @@ __kernel void bitmap_encode_pack(__global const float *restrict value, uint valu
             base + BITMAP_HEADER_BYTES + (size_t)block * BITMAP_BLOCK_BYTES;
         __global const uint *header = (__global const uint *)base;
         __global uchar *to = base + bitmap_values_at(image_octets) + *(__global const uint *)from;
-        float packed[BITMAP_ELEMS]; /* what is behind the last value is written over */
+        bitmap_moves moves;
+        bitmap_moves_of(from + BITMAP_START_BYTES, &moves);
+        float packed[BITMAP_ELEMS + 8]; /* what is behind the last value is written over */
         uint count = 0;
         for (uint o = 0; o < octets; o++) {
-            const uint bits = from[BITMAP_START_BYTES + o];
-            float lanes[8];
-            if (bits == 0) continue;
-            vstore8(bitmap_load8(value, image, o0 + o, image_octets, channels), 0, lanes);
-            _Pragma("unroll") for (uint i = 0; i < 8; i++) {
-                packed[count] = lanes[i];
-                count += bits >> i & 1;
-            }
+            const float8 v = bitmap_load8(value, image, o0 + o, image_octets, channels);
+            vstore8(bitmap_compress8(v, &moves, o), 0, packed + count);
+            count += popcount((uint)from[BITMAP_START_BYTES + o]);
         }
         const uint width = header[1];
         if (width == 32) {
             for (uint i = 0; i < count; i++) ((__global float *)to)[i] = packed[i];
         } else if (width == 16) {
-            for (uint i = 0; i < count; i++)
+            uint i = 0;
+            for (; i + 8 <= count; i += 8)
+                vstore8(bitmap_half8(vload8(0, packed + i)), 0, (__global ushort *)to + i);
+            for (; i < count; i++)
                 vstore_half_rte(clamp(packed[i], 0x1p-24f, 65504.0f), i, (__global half *)to);
         } else {
             const float inverse = 1.0f / as_float(header[2]), top = (float)((1u << width) - 1u);
