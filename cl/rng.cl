@@ -5,20 +5,24 @@
  * index + l. */
 static inline void rng_blocks8(uint seed_low, uint seed_high, uint stream_low, uint stream_high,
                                ulong index, uint8 words[4]) {
-    uint8 w0 = (uint8)(uint)index + (uint8)(0, 1, 2, 3, 4, 5, 6, 7),
-          w1 = (uint8)(uint)(index >> 32);
-    uint8 w2 = (uint8)stream_low, w3 = (uint8)stream_high;
+    /* Words lie in the low halves of ulongs, where their products are; what is above is ignored. */
+    const ulong8 low = (ulong8)(0xFFFFFFFFu);
+    ulong8 w0 = (ulong8)((uint)index) + (ulong8)(0, 1, 2, 3, 4, 5, 6, 7),
+           w1 = (ulong8)(index >> 32);
+    ulong8 w2 = (ulong8)(stream_low), w3 = (ulong8)(stream_high);
     uint key0 = seed_low, key1 = seed_high;
     for (int round = 0; round < 10; round++) {
-        const ulong8 p0 = convert_ulong8(w0) * 0xD2511F53u, p1 = convert_ulong8(w2) * 0xCD9E8D57u;
-        w0 = convert_uint8(p1 >> 32) ^ w1 ^ (uint8)key0;
-        w1 = convert_uint8(p1);
-        w2 = convert_uint8(p0 >> 32) ^ w3 ^ (uint8)key1;
-        w3 = convert_uint8(p0);
+        const ulong8 p0 = (w0 & low) * (ulong8)(0xD2511F53u),
+                     p1 = (w2 & low) * (ulong8)(0xCD9E8D57u);
+        w0 = p1 >> (ulong8)(32) ^ w1 ^ (ulong8)(key0);
+        w1 = p1;
+        w2 = p0 >> (ulong8)(32) ^ w3 ^ (ulong8)(key1);
+        w3 = p0;
         key0 += 0x9E3779B9u;
         key1 += 0xBB67AE85u;
     }
-    words[0] = w0, words[1] = w1, words[2] = w2, words[3] = w3;
+    words[0] = convert_uint8(w0), words[1] = convert_uint8(w1);
+    words[2] = convert_uint8(w2), words[3] = convert_uint8(w3);
 }
 
 /* The top 24 bits as a float in [0, 1). */

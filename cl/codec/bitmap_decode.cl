@@ -3,8 +3,8 @@
  *
  *     images of image_octets each -> y [images, pixels, channels]
  *
- * A work-item owns blocks one behind the other, as in bitmap_encode.cl. It counts
- * a block's values as it goes, where codec_value8 counts the bits in front of every octet anew.
+ * A work-item owns blocks one behind the other, as in bitmap_encode.cl. It counts a block's values
+ * as it goes, where codec_value8 counts the bits in front of every octet anew.
  */
 
 #ifdef BITMAP_OCTETS

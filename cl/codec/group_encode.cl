@@ -224,9 +224,12 @@ __kernel void group_encode(__global const float *restrict value, uint value_offs
         const uint o0 = group * GROUP_OCTETS, count = min(image_octets - o0, (uint)GROUP_OCTETS);
         float8 held[GROUP_OCTETS];
         group_extent extent = group_nothing();
+#if GROUP_RESIDUAL
+        uint c = o0 % octets * 8, place = o0 / octets;
+#endif
         for (uint o = 0; o < count; o++) {
 #if GROUP_RESIDUAL
-            const uint c = (o0 + o) % octets * 8, place = (o0 + o) / octets;
+            if (c >= channels) c = 0, place++;
             const size_t pixel = (size_t)image * (image_octets / octets) + place;
             float8 v = load8(value + pixel * channels + c, channels - c) -
                        residual_mean8(code + (size_t)image * image_bytes, place, c, channels);
@@ -246,6 +249,9 @@ __kernel void group_encode(__global const float *restrict value, uint value_offs
 #endif
             group_extend(&extent, v);
             held[o] = v;
+#if GROUP_RESIDUAL
+            c += 8;
+#endif
         }
         const group_grid grid = group_close(&extent);
         __global uchar *to = code + (size_t)image * image_bytes + GROUP_LEAD +

@@ -33,7 +33,8 @@ static inline float8 residual_mean8(__global const uchar *image, uint place, uin
     const uint block = place / RESIDUAL_W / RESIDUAL_WINDOW * RESIDUAL_BLOCKS_W +
                        place % RESIDUAL_W / RESIDUAL_WINDOW;
     const uchar16 bytes = vload16(block * ((channels + 7) / 8) + c0 / 8, image);
-    return as_float8(convert_uint8(bytes.even) << 16 | convert_uint8(bytes.odd) << 24);
+    /* A bfloat16 is the upper half of a float32 (the low byte first, as devices have it). */
+    return as_float8(convert_uint8(as_ushort8(bytes)) << (uint8)(16));
 }
 
 static inline float8 codec_value8(__global const uchar *code, size_t pixel, uint c0,
