@@ -46,14 +46,15 @@ typedef struct pp_checkpoint_place {
     const char *schedule;    /* the application's words for its learning rates */
     const char *note;        /* anything else */
     pp_replay replay;        /* count 0: none */
-    uint64_t updates;        /* of the session; filled in by pp_checkpoint_describe */
+    uint64_t updates, seed;  /* of the session; these and the next are filled in by */
+    uint32_t batch;          /* pp_checkpoint_describe, and saving does not look at them */
 } pp_checkpoint_place;
 
 /* Writes a checkpoint into a folder, which is made if it is not there, under another name; syncs it
  * and renames it. Then all older ones but the newest `keep` (0 stands for 1) are removed, and what
  * an interrupted write left behind. After a failure everything that was there still is. Waits for the
- * device. PP_ERROR_UNSUPPORTED: between two micro-steps; PP_ERROR_IO; PP_ERROR_OUT_OF_MEMORY;
- * PP_ERROR_DEVICE. */
+ * device. PP_ERROR_UNSUPPORTED: between two micro-steps; PP_ERROR_INVALID_ARGUMENT: a parameter's
+ * name has more than 480 characters; PP_ERROR_IO; PP_ERROR_OUT_OF_MEMORY; PP_ERROR_DEVICE. */
 PP_API pp_status pp_checkpoint_save(pp_session *session, const char *folder,
                                     const pp_checkpoint_place *place, uint32_t keep);
 
@@ -62,7 +63,7 @@ typedef struct pp_checkpoint pp_checkpoint;
 /* The newest checkpoint of a folder whose checksum holds. Older ones stand in for those that are
  * damaged or foreign, each of which is named in a warning of the log. *checkpoint_out is NULL where
  * the folder is missing or has no checkpoint at all. The caller owns it. PP_ERROR_CORRUPT_DATA: there
- * are some, and none is good; PP_ERROR_IO; PP_ERROR_OUT_OF_MEMORY. */
+ * are some, and none is good, which says why of the newest; PP_ERROR_IO; PP_ERROR_OUT_OF_MEMORY. */
 PP_API pp_status pp_checkpoint_open(pp_engine *engine, const char *folder,
                                     pp_checkpoint **checkpoint_out);
 PP_API void pp_checkpoint_close(pp_checkpoint *checkpoint); /* accepts NULL */

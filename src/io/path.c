@@ -1,10 +1,12 @@
 #include "io/path.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "util/engine.h"
 #include "util/file.h"
@@ -32,6 +34,17 @@ pp_status pp__fail_system(pp_engine *engine, const char *path, const char *actio
                           int error_number) {
     return pp__fail(engine, PP_ERROR_IO, "%s: cannot %s: %s", path, action,
                     pp__system_reason(error_number).text);
+}
+
+void pp__sync_folder_of(const char *path) {
+    char folder[PP__PATH_CAPACITY];
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1,
+             slash ? path : ".");
+    const int descriptor = open(folder, O_RDONLY | O_DIRECTORY);
+    if (descriptor < 0) return;
+    (void)fsync(descriptor);
+    close(descriptor);
 }
 
 pp_status pp__file_bytes(pp_engine *engine, const char *path, size_t *bytes_out) {

@@ -19,6 +19,10 @@ bool pp__is_file(const char *path);
 pp_status pp__fail_system(pp_engine *engine, const char *path, const char *action,
                           int error_number);
 
+/* A rename or a new entry is safe on disk once its folder is: syncs the folder that `path` lies in.
+ * Some file systems cannot do that, which is no failure of ours. */
+void pp__sync_folder_of(const char *path);
+
 /* The size of an existing file in bytes. */
 pp_status pp__file_bytes(pp_engine *engine, const char *path, size_t *bytes_out);
 

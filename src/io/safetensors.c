@@ -398,19 +398,6 @@ static pp_status put_all(const output *o, const pp__safe_tensor *tensors, const 
     return PP_OK;
 }
 
-/* A rename is safe on disk once its folder is. Some file systems cannot sync a folder; that is no
- * failure of ours. */
-static void sync_folder(const char *path) {
-    char folder[PP__PATH_CAPACITY];
-    const char *slash = strrchr(path, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1,
-             slash ? path : ".");
-    const int descriptor = open(folder, O_RDONLY | O_DIRECTORY);
-    if (descriptor < 0) return;
-    (void)fsync(descriptor);
-    close(descriptor);
-}
-
 static pp_status write_file(pp_engine *engine, const char *path, const pp__safe_tensor *tensors,
                             const void *const *data, size_t tensor_count, const char *header,
                             size_t header_bytes) {
@@ -427,7 +414,7 @@ static pp_status write_file(pp_engine *engine, const char *path, const pp__safe_
     if (status == PP_OK && rename(o.temporary, path) != 0)
         status = pp__fail_system(engine, path, "write", errno);
     if (status == PP_OK)
-        sync_folder(path);
+        pp__sync_folder_of(path);
     else
         unlink(o.temporary);
     return status;

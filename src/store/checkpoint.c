@@ -20,7 +20,7 @@
 static const char format[] = "1";
 static const char part_suffix[] = ".part";
 
-enum { NAME_TEXT = 512, NUMBER_TEXT = 24, ENTRIES = 14 };
+enum { NAME_TEXT = 512, MOST_NAME = 480, NUMBER_TEXT = 24, ENTRIES = 15, REASON_TEXT = 1024 };
 
 static const char *const moment_prefixes[] = {
     [PP_STATE_MOMENT1] = "optimizer.moment1.", [PP_STATE_MOMENT2] = "optimizer.moment2."};
@@ -104,11 +104,14 @@ static void add_float(writing *w, const char *key, float value) {
 
 static void add_metadata(writing *w) {
     pp_state_counts counts;
+    pp_plan_summary summary;
     pp_state_read_counts(w->state, &counts);
+    pp_plan_summarize(w->plan, &summary);
     add_text(w, "pocketprop.checkpoint", format);
     add_text(w, "pocketprop.version", pp_version());
     add_number(w, "fingerprint", fingerprint(w->plan, w->state));
     add_number(w, "seed", counts.seed);
+    add_number(w, "batch", summary.batch);
     add_number(w, "steps", counts.steps);
     add_number(w, "updates", counts.updates);
     add_number(w, "metrics.samples", counts.samples);
@@ -157,6 +160,19 @@ static void add_replay(writing *w) {
     w->data[w->count++] = r->labels;
 }
 
+/* What is cut off would be found under no name. */
+static pp_status check_names(const writing *w) {
+    for (size_t p = 0; p < pp_plan_parameter_count(w->plan); p++) {
+        pp_parameter_info info;
+        pp_plan_read_parameter(w->plan, p, &info);
+        if (strlen(info.name) > MOST_NAME)
+            return pp__fail(w->engine, PP_ERROR_INVALID_ARGUMENT,
+                            "checkpoint: '%.40s...' has %zu characters, expected at most %d",
+                            info.name, strlen(info.name), MOST_NAME);
+    }
+    return PP_OK;
+}
+
 static size_t count_elems(const pp_plan *plan) {
     size_t elems = 0;
     for (size_t p = 0; p < pp_plan_parameter_count(plan); p++) {
@@ -170,6 +186,7 @@ static size_t count_elems(const pp_plan *plan) {
 static pp_status write_state(writing *w, const char *path) {
     const size_t most = PP_STATE_PARTS * pp_state_parameter_count(w->state) + 2;
     pp_status status;
+    PP_TRY(check_names(w));
     PP_TRY_GOTO(status, pp__allocate(w->engine, most, sizeof *w->tensors, &w->tensors), done);
     PP_TRY_GOTO(status, pp__allocate(w->engine, most, sizeof *w->data, &w->data), done);
     PP_TRY_GOTO(status, pp__allocate(w->engine, most, sizeof *w->names, &w->names), done);
@@ -248,8 +265,9 @@ static void remove_parts(pp_engine *engine, const char *folder) {
     if (stream) closedir(stream);
 }
 
-/* Older ones go only now that the new one is safe. What cannot be removed does no harm. */
-static pp_status remove_old(pp_engine *engine, const char *folder, uint64_t newest, size_t keep) {
+/* Older ones go only now that the new one is safe. What cannot be removed now does no harm, and goes
+ * the next time. */
+static void remove_old(pp_engine *engine, const char *folder, uint64_t newest, size_t keep) {
     listing l;
     pp_status status = list(engine, folder, &l);
     size_t kept = 0;
@@ -262,7 +280,6 @@ static pp_status remove_old(pp_engine *engine, const char *folder, uint64_t newe
     }
     pp__release(engine, l.updates);
     remove_parts(engine, folder);
-    return status;
 }
 
 pp_status pp_checkpoint_save(pp_session *session, const char *folder,
@@ -271,7 +288,9 @@ pp_status pp_checkpoint_save(pp_session *session, const char *folder,
     char path[PP__PATH_CAPACITY];
     const uint64_t updates = pp_session_update_count(session);
     PP_TRY(file_path(engine, folder, updates, path));
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+    if (mkdir(folder, 0777) == 0)
+        pp__sync_folder_of(folder);
+    else if (errno != EEXIST)
         return pp__fail_system(engine, folder, "make the folder", errno);
     pp_state *state;
     PP_TRY(pp_state_save(session, &state));
@@ -280,7 +299,8 @@ pp_status pp_checkpoint_save(pp_session *session, const char *folder,
     const pp_status status = write_state(&w, path);
     pp_state_destroy(state);
     PP_TRY(status);
-    return remove_old(engine, folder, updates, keep ? keep : 1);
+    remove_old(engine, folder, updates, keep ? keep : 1);
+    return PP_OK;
 }
 
 /* --- Reading --- */
@@ -323,8 +343,11 @@ static pp_status read_metadata(pp_checkpoint *c) {
         return pp__fail(c->engine, PP_ERROR_CORRUPT_DATA,
                         "%s: checkpoint format '%.20s', expected '%s'", c->file->path,
                         version ? version : "(none)", format);
+    uint64_t batch;
     PP_TRY(read_number(c, "fingerprint", &c->fingerprint));
     PP_TRY(read_number(c, "seed", &c->counts.seed));
+    PP_TRY(read_number(c, "batch", &batch));
+    if (!batch || batch > UINT32_MAX) return fail_entry(c, "batch");
     PP_TRY(read_number(c, "steps", &c->counts.steps));
     PP_TRY(read_number(c, "updates", &c->counts.updates));
     PP_TRY(read_number(c, "metrics.samples", &c->counts.samples));
@@ -333,6 +356,8 @@ static pp_status read_metadata(pp_checkpoint *c) {
     PP_TRY(read_number(c, "epoch", &c->place.epoch));
     PP_TRY(read_number(c, "epoch.samples", &c->place.samples));
     c->place.updates = c->counts.updates;
+    c->place.seed = c->counts.seed;
+    c->place.batch = (uint32_t)batch;
     c->place.policy = pp__safe_metadata(c->file, "policy");
     c->place.schedule = pp__safe_metadata(c->file, "schedule");
     c->place.note = pp__safe_metadata(c->file, "note");
@@ -397,18 +422,21 @@ pp_status pp_checkpoint_open(pp_engine *engine, const char *folder,
                              pp_checkpoint **checkpoint_out) {
     *checkpoint_out = NULL;
     listing l;
+    char reason[REASON_TEXT] = "";
     pp_status status = list(engine, folder, &l);
     for (size_t i = 0; i < l.count && status == PP_OK && !*checkpoint_out; i++) {
         char path[PP__PATH_CAPACITY];
         PP_TRY_GOTO(status, file_path(engine, folder, l.updates[i], path), done);
         const pp_status opened = open_file(engine, path, checkpoint_out);
         if (opened == PP_ERROR_OUT_OF_MEMORY) status = opened;
-        if (opened != PP_OK && status == PP_OK)
-            pp__log(engine, PP_LOG_WARNING, "checkpoint refused: %s", pp_engine_error(engine));
+        if (opened == PP_OK || status != PP_OK) continue;
+        if (!i) snprintf(reason, sizeof reason, "%s", pp_engine_error(engine));
+        pp__log(engine, PP_LOG_WARNING, "checkpoint refused: %s", pp_engine_error(engine));
     }
     if (status == PP_OK && l.count && !*checkpoint_out)
         status = pp__fail(engine, PP_ERROR_CORRUPT_DATA,
-                          "%s: none of its %zu checkpoints can be used", folder, l.count);
+                          "%s: none of its %zu checkpoints can be used; the newest: %s", folder,
+                          l.count, reason);
 done:
     pp__release(engine, l.updates);
     return status;

@@ -124,6 +124,8 @@ START_TEST(everything_comes_back) {
     ck_assert_uint_eq(found.epoch, 7);
     ck_assert_uint_eq(found.samples, 12);
     ck_assert_uint_eq(found.updates, 2);
+    ck_assert_uint_eq(found.seed, 11);
+    ck_assert_uint_eq(found.batch, BATCH);
     ck_assert_str_eq(found.policy, place.policy);
     ck_assert_str_eq(found.schedule, place.schedule);
     ck_assert_str_eq(found.note, place.note);
@@ -262,8 +264,126 @@ START_TEST(damaged_ones_are_passed_over) {
     damage(make_path("damaged/step-000000001.safetensors"), 0);
     pp_checkpoint *none;
     TEST_FAILS(pp_checkpoint_open(test_engine(), folder, &none), PP_ERROR_CORRUPT_DATA,
-               "none of its 6 checkpoints");
+               "none of its 6 checkpoints can be used; the newest: ");
+    ck_assert(test_contains(pp_engine_error(test_engine()), "step-000000009.safetensors: "));
     trainer_destroy(&t);
+}
+END_TEST
+
+/* One bit of any byte, the checksum's own digits included. */
+START_TEST(every_byte_counts) {
+    char folder[MAKE_PATH]; /* make_path's own is used again */
+    snprintf(folder, sizeof folder, "%s", make_path("bytes"));
+    trainer t;
+    create(&t, 1, &plans[0]);
+    TEST_OK(pp_checkpoint_save(t.session, folder, &place, 1));
+    trainer_destroy(&t);
+    const char *path = make_path("bytes/step-000000000.safetensors");
+    size_t count;
+    uint8_t *bytes = make_copy(path, &count);
+    for (size_t i = 0; i < count; i++) {
+        bytes[i] ^= (uint8_t)(1 << i % 8);
+        make_file("bytes/step-000000000.safetensors", bytes, count);
+        bytes[i] ^= (uint8_t)(1 << i % 8);
+        pp_checkpoint *none;
+        const pp_status status = pp_checkpoint_open(test_engine(), folder, &none);
+        ck_assert_msg(status == PP_ERROR_CORRUPT_DATA && !none, "byte %zu of %zu: %s", i, count,
+                      pp_engine_error(test_engine()));
+    }
+    for (size_t i = 0; i < count; i += 7) {
+        make_file("bytes/step-000000000.safetensors", bytes, i);
+        pp_checkpoint *none;
+        TEST_FAILS(pp_checkpoint_open(test_engine(), folder, &none), PP_ERROR_CORRUPT_DATA,
+                   "none of its 1 checkpoints");
+    }
+    make_file("bytes/step-000000000.safetensors", bytes, count);
+    ck_assert_uint_eq(newest_updates(folder), 0);
+    free(bytes);
+}
+END_TEST
+
+/* An allocator that counts, and refuses the allocation number `refused` (from 0). */
+typedef struct counting {
+    size_t calls, live, refused;
+} counting;
+
+static void *count_allocate(void *user, size_t bytes) {
+    counting *c = user;
+    if (c->calls++ == c->refused) return NULL;
+    void *memory = malloc(bytes);
+    c->live += memory != NULL;
+    return memory;
+}
+
+static void count_release(void *user, void *memory) {
+    counting *c = user;
+    c->live--;
+    free(memory);
+}
+
+static pp_status save(pp_session *session, const char *folder) {
+    return pp_checkpoint_save(session, folder, &place, 1);
+}
+
+static pp_status load(pp_session *session, const char *folder) {
+    pp_checkpoint *checkpoint = NULL;
+    pp_status status = pp_checkpoint_open(pp_session_engine(session), folder, &checkpoint);
+    if (status == PP_OK) status = pp_checkpoint_load(checkpoint, session);
+    pp_checkpoint_close(checkpoint);
+    return status;
+}
+
+/* Calls it again and again, without memory at one allocation after the other. */
+static void starve(counting *c, pp_session *session, const char *folder,
+                   pp_status (*call)(pp_session *, const char *)) {
+    pp_status status = PP_ERROR_OUT_OF_MEMORY;
+    const size_t live = c->live;
+    for (size_t n = 0; status != PP_OK; n++) {
+        c->refused = c->calls + n;
+        status = call(session, folder);
+        c->refused = SIZE_MAX;
+        ck_assert_msg(status == PP_OK || status == PP_ERROR_OUT_OF_MEMORY, "allocation %zu: %s", n,
+                      pp_engine_error(pp_session_engine(session)));
+        ck_assert_msg(c->live == live, "allocation %zu: %zu of %zu blocks", n, c->live, live);
+        ck_assert_uint_lt(n, 1000);
+        if (status != PP_OK) ck_assert_uint_eq(newest_updates(folder), 0);
+    }
+}
+
+START_TEST(memory_may_run_out_anywhere) {
+    const char *folder = make_path("starved");
+    counting c = {.refused = SIZE_MAX};
+    const pp_engine_options options = {.allocator = {count_allocate, count_release, &c}};
+    pp_engine *engine;
+    pp_device *device;
+    pp_profile *profile;
+    pp_graph *g;
+    pp_plan *plan;
+    pp_session *session;
+    ck_assert_int_eq(pp_engine_create(&options, &engine), PP_OK);
+    ck_assert_int_eq(pp_device_open(engine, NULL, NULL, &device), PP_OK);
+    ck_assert_int_eq(pp_profile_for_device(device, test_profile(), &profile), PP_OK);
+    ck_assert_int_eq(pp_graph_create(engine, &g), PP_OK);
+    pp_value x = pp_graph_input(g, "image", SIDE, SIDE, COLOURS);
+    x = pp_graph_dense(g, "fc", x, &(pp_dense_params){.out_features = CLASSES, .bias = true});
+    pp_graph_softmax_cross_entropy(g, "loss", x, 0);
+    ck_assert_int_eq(pp_plan_create(g, profile, &plans[1], &plan), PP_OK);
+    ck_assert_int_eq(pp_session_create(device, plan, profile, NULL, &session), PP_OK);
+    ck_assert_int_eq(save(session, folder), PP_OK);
+    const pp_batch batch = {.inputs = data.inputs[0], .labels = data.labels[0], .count = BATCH};
+    ck_assert_int_eq(pp_session_step(session, &batch, 0.05f), PP_OK);
+    starve(&c, session, folder, load);
+    ck_assert_uint_eq(pp_session_update_count(session), 0);
+    ck_assert_int_eq(pp_session_step(session, &batch, 0.05f), PP_OK);
+    starve(&c, session, folder, save);
+    ck_assert_uint_eq(newest_updates(folder), 1);
+    pp_session_destroy(session);
+    pp_plan_destroy(plan);
+    pp_graph_destroy(g);
+    pp_profile_destroy(profile);
+    pp_device_close(device);
+    pp_engine_destroy(engine);
+    ck_assert_uint_eq(c.live, 0);
 }
 END_TEST
 
@@ -307,6 +427,8 @@ int main(void) {
     tcase_add_test(test, what_does_not_fit_is_refused);
     tcase_add_test(test, the_newest_are_kept);
     tcase_add_test(test, damaged_ones_are_passed_over);
+    tcase_add_test(test, every_byte_counts);
+    tcase_add_test(test, memory_may_run_out_anywhere);
     tcase_add_test(test, a_failed_write_loses_nothing);
     suite_add_tcase(suite, test);
     return test_run(suite);
