@@ -6,13 +6,17 @@
 #include <pocketprop/checkpoint.h>
 
 #include "cli/setup.h"
+#include "cli/train_report.h"
 
 typedef struct cli_checkpoints {
     cli_setup *setup;    /* borrowed */
     pp_checkpoint *from; /* what the run goes on from, or NULL */
     char schedule[160];  /* in words */
     uint64_t saved_at;   /* updates */
+    bool pending;        /* one was due in the midst of an update */
     bool failed;         /* the last one could not be written */
+    cli_epoch *epochs;   /* whole ones, from the run's beginning on */
+    size_t epoch_count, epoch_capacity;
 } cli_checkpoints;
 
 /* Opens what --resume goes on from, before there is a plan: its policy is the plan's where --adapt
@@ -24,11 +28,14 @@ void cli_checkpoints_close(cli_checkpoints *checkpoints); /* accepts a zeroed on
 int cli_checkpoints_load(cli_checkpoints *checkpoints, const pp_schedule *schedule,
                          uint64_t *epoch_out, uint64_t *samples_out);
 
-/* --checkpoint-every updates have passed. */
+/* An epoch is whole: the next checkpoint has its numbers. */
+int cli_checkpoints_add(cli_checkpoints *checkpoints, const cli_epoch *epoch);
+
+/* --checkpoint-every updates have passed, or one is overdue. */
 bool cli_checkpoints_due(const cli_checkpoints *checkpoints);
 
-/* Between two updates nothing is saved; the next call does. What cannot be written is a warning, and
- * the run goes on. */
+/* In the midst of an update nothing is saved, and one is due behind it. What cannot be written is a
+ * warning, and the run goes on. */
 void cli_checkpoints_save(cli_checkpoints *checkpoints, uint64_t epoch, uint64_t samples);
 
 #endif

@@ -38,6 +38,8 @@ typedef struct training {
     uint64_t epochs_done;
     uint64_t epoch_samples; /* of the running epoch, trained on */
     uint64_t micro_steps;   /* since the last update */
+    uint64_t last_update;   /* which a rest of micro-steps follows that makes none; 0: no rest */
+    pp_metrics trained;     /* of the running epoch, up to its last measurement */
     cli_epoch last;         /* of the last epoch, the test's of the last whole one */
     double started;
 } training;
@@ -54,6 +56,8 @@ static void catch_signals(void) {
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    /* A limit on the size of files is a failed write like any other. */
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 static int fail_log(const training *run) {
@@ -118,6 +122,7 @@ static int create_loaders(training *run) {
 static int plan_schedule(training *run) {
     const cli_settings *settings = run->setup.settings;
     uint64_t steps = settings->epochs * pp_loader_batch_count(run->train_loader);
+    if (steps % settings->accumulate) run->last_update = steps / settings->accumulate;
     bool automatic = settings->learning_rate < 0;
     double rate = !strcmp(settings->optimizer, "sgd") ? 0.05 : 0.001;
     run->schedule =
@@ -147,23 +152,50 @@ static void print_headline(const training *run) {
 }
 
 static int measure(training *run) {
-    pp_metrics metrics;
-    int code = cli_check(&run->setup, pp_session_read_metrics(run->setup.session, &metrics));
-    if (!code) cli_progress_measure(&run->progress, &metrics);
+    int code = cli_check(&run->setup, pp_session_read_metrics(run->setup.session, &run->trained));
+    if (!code) cli_progress_measure(&run->progress, &run->trained);
     return code;
 }
 
-/* A checkpoint lies between two updates. */
+/* A checkpoint lies between two updates. Behind the last one of a run that ends in the midst of
+ * another there is no later place for it. */
 static void save_when_due(training *run, uint64_t epoch, uint64_t updates_before) {
-    const bool updated = pp_session_update_count(run->setup.session) > updates_before;
+    const uint64_t updates = pp_session_update_count(run->setup.session);
+    const bool updated = updates > updates_before;
     run->micro_steps = updated ? 0 : run->micro_steps + 1;
-    if (updated && cli_checkpoints_due(&run->checkpoints))
+    if (updated && (cli_checkpoints_due(&run->checkpoints) || updates == run->last_update))
         cli_checkpoints_save(&run->checkpoints, epoch, run->epoch_samples);
 }
 
-/* An update that was begun is finished, so that nothing of it is lost to a checkpoint. */
+/* An update that was begun is finished, into the next epoch if need be, so that nothing of it is
+ * lost to a checkpoint. */
 static bool goes_on(const training *run) {
     return !interrupted || (run->setup.settings->checkpoint && run->micro_steps);
+}
+
+/* The metrics of training, in whose place those of a test are. In the midst of an update nothing
+ * can be saved, and so nothing is put back. */
+static int restore_metrics(training *run) {
+    pp_session *session = run->setup.session;
+    pp_state *state = NULL;
+    pp_state_counts counts;
+    pp_status status = pp_state_save(session, &state);
+    if (status == PP_ERROR_UNSUPPORTED) return CLI_OK;
+    if (status != PP_OK) return cli_check(&run->setup, status);
+    pp_state_read_counts(state, &counts);
+    counts.samples = run->trained.count;
+    counts.loss_sum = (float)run->trained.loss_sum;
+    counts.hits = (float)run->trained.correct;
+    pp_state_write_counts(state, &counts);
+    status = pp_state_load(state, session);
+    pp_state_destroy(state);
+    return cli_check(&run->setup, status);
+}
+
+/* Before the run ends in an epoch that is not whole. */
+static void save_and_leave(training *run, uint64_t epoch) {
+    if (run->setup.settings->checkpoint && !restore_metrics(run))
+        cli_checkpoints_save(&run->checkpoints, epoch, run->epoch_samples);
 }
 
 static int train_steps(training *run, uint64_t epoch) {
@@ -171,6 +203,7 @@ static int train_steps(training *run, uint64_t epoch) {
     while (!code && goes_on(run)) {
         pp_batch batch;
         code = cli_check(&run->setup, pp_loader_next(run->train_loader, &batch));
+        if (code && !measure(run)) save_and_leave(run, epoch);
         if (code || !batch.count) break;
         if (cli_adapt_is_due(&run->adapt)) {
             cli_progress_clear(&run->progress);
@@ -233,8 +266,10 @@ static int train_epoch(training *run, uint64_t epoch) {
 /* The test's numbers are kept only when it saw every sample. */
 static int test_epoch(training *run) {
     pp_metrics metrics = {0};
-    int code = cli_evaluate(&run->setup, run->test_loader, &interrupted, &metrics);
-    if (code || interrupted || !metrics.count) return code;
+    const bool updating = run->setup.settings->checkpoint && run->micro_steps;
+    const volatile sig_atomic_t *stop = updating ? NULL : &interrupted;
+    int code = cli_evaluate(&run->setup, run->test_loader, stop, &metrics);
+    if (code || !goes_on(run) || !metrics.count) return code;
     run->last.test_loss = metrics.loss_sum / (double)metrics.count;
     run->last.test_top1 = 100 * (double)metrics.correct / (double)metrics.count;
     return CLI_OK;
@@ -285,20 +320,22 @@ static int train(training *run) {
     uint64_t epoch_samples = pp_loader_batch_count(run->train_loader) * run->setup.summary.batch;
     cli_progress_begin(&run->progress, stderr, settings->epochs * epoch_samples);
     if (run->epochs_done >= settings->epochs) return test_epoch(run);
-    for (uint64_t epoch = run->epochs_done; epoch < settings->epochs && !interrupted; epoch++) {
+    for (uint64_t epoch = run->epochs_done; epoch < settings->epochs && goes_on(run); epoch++) {
         int code = train_epoch(run, epoch);
-        if (!code && !interrupted) code = test_epoch(run);
+        if (!code && goes_on(run)) code = test_epoch(run);
         if (code) return code;
-        if (interrupted) {
-            cli_checkpoints_save(&run->checkpoints, epoch, run->epoch_samples);
+        if (!goes_on(run)) {
+            save_and_leave(run, epoch);
             break;
         }
         run->epochs_done = epoch + 1;
-        run->epoch_samples = 0;
         print_epoch(run);
         code = log_epoch(run, epoch + 1);
+        if (code) save_and_leave(run, epoch);
+        if (!code) code = cli_checkpoints_add(&run->checkpoints, &run->last);
         if (!code) code = cli_train_report_add(&run->report, &run->last);
         if (code) return code;
+        run->epoch_samples = 0;
         cli_checkpoints_save(&run->checkpoints, epoch + 1, 0);
     }
     if (interrupted)
@@ -397,6 +434,21 @@ static int report(training *run) {
     return run->checkpoints.failed ? CLI_FAILURE : CLI_OK;
 }
 
+/* What a resumed run knows of its past. */
+static int take_up(training *run) {
+    const cli_checkpoints *checkpoints = &run->checkpoints;
+    const uint64_t updates = pp_session_update_count(run->setup.session);
+    int code = CLI_OK;
+    for (size_t i = 0; i < checkpoints->epoch_count && !code; i++) {
+        run->last = checkpoints->epochs[i];
+        code = cli_train_report_add(&run->report, &run->last);
+    }
+    /* An epoch whose last step was the checkpoint's has no other step to take its rate from. */
+    if (updates) run->last.learning_rate = (double)pp_schedule_rate(&run->schedule, updates - 1);
+    cli_adapt_resume(&run->adapt);
+    return code;
+}
+
 static int run_training(const cli_command *command, const cli_settings *settings) {
     training run = {.last = {.train_loss = NAN,
                              .train_top1 = NAN,
@@ -428,7 +480,7 @@ static int run_training(const cli_command *command, const cli_settings *settings
     if (!code)
         code = cli_checkpoints_load(&run.checkpoints, &run.schedule, &run.epochs_done,
                                     &run.epoch_samples);
-    if (!code) cli_adapt_resume(&run.adapt);
+    if (!code) code = take_up(&run);
     if (!code) code = empty_log(&run);
     if (!code) code = cli_timeline_start(&run.timeline);
     if (!code) code = train(&run);

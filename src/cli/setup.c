@@ -293,6 +293,7 @@ static int make_plan(cli_setup *setup, bool inference, const pp_harm *harms, siz
         options.policy = setup->stored_policy;
         options.codec = NULL;
         options.budget_bytes = 0;
+        if (!options.batch) options.batch = setup->stored_batch;
     }
     if (!code)
         code =
@@ -307,7 +308,17 @@ static int take_plan(cli_setup *setup) {
 }
 
 int cli_setup_plan(cli_setup *setup, bool inference) {
+    const uint64_t budget = setup->settings->budget;
     int code = make_plan(setup, inference, NULL, 0, &setup->plan);
+    if (!code) pp_plan_summarize(setup->plan, &setup->summary);
+    if (!code && setup->stored_policy && budget && setup->summary.peak_bytes > budget) {
+        receive_log(setup, PP_LOG_WARNING,
+                    "the checkpoint's policy needs more than --budget and is chosen anew");
+        setup->stored_policy = NULL;
+        pp_plan_destroy(setup->plan);
+        setup->plan = NULL;
+        code = make_plan(setup, inference, NULL, 0, &setup->plan);
+    }
     return code ? code : take_plan(setup);
 }
 

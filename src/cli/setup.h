@@ -28,10 +28,11 @@ typedef struct cli_setup {
     pp_plan_summary summary;
     pp_session *session;
     const char *stored_policy; /* of a checkpoint, in the place of codec and budget; borrowed */
+    uint32_t stored_batch;     /* of the same, where --batch is auto */
     bool shipped_profile;      /* set it before cli_setup_device: no profile of the user's */
     bool profiling;            /* set it before cli_setup_device: the device records a trace */
     bool is_ready;
-    char notes[2048]; /* the library's log lines until everything is ready */
+    char notes[8192]; /* the library's log lines until everything is ready */
 } cli_setup;
 
 /* The engine; checks the options that need no file. Call it on any cli_setup; it starts from

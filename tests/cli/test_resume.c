@@ -38,7 +38,7 @@ static const struct {
     {"--codec raw", 3},
     {"--codec norm:4 --optimizer adam --optimizer-bits 8 --dropout 0.2", 7},
     {"--codec norm:2 --accumulate 4 --augment", 1},
-    {"--budget 1300K --adapt 12", 5},
+    {"--batch auto --budget 1300K --adapt 7", 5},
     {"--freeze 'conv1.*' --freeze '*.running_*' --rate 'linear.*=2'", 4},
 };
 
@@ -80,6 +80,85 @@ START_TEST(a_run_in_pieces_is_the_run) {
 }
 END_TEST
 
+/* Runs of epochs that end in the midst of an update save behind it, and the last one in front of the
+ * micro-steps that make none. */
+START_TEST(updates_need_not_end_with_epochs) {
+    char arguments[1024];
+    const char *scratch = test_scratch_folder();
+    snprintf(arguments, sizeof arguments,
+             RUN "--epochs 3 --accumulate 4 --checkpoint %s/odd --keep 9", scratch);
+    const outcome *found = run(arguments);
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    ck_assert(is_there("odd/step-000000003.safetensors"));
+    ck_assert(is_there("odd/step-000000005.safetensors"));
+    ck_assert(is_there("odd/step-000000007.safetensors"));
+    ck_assert(!is_there("odd/step-000000006.safetensors"));
+}
+END_TEST
+
+static const char *const signalled[] = {"", "--accumulate 4 --dropout 0.2"};
+
+/* SIGTERM and SIGINT in turn at later and later moments: steps, tests and writes. */
+START_TEST(signals_lose_nothing) {
+    char arguments[1024], environment[64], whole[64], name[32];
+    static char whole_log[LOG_TEXT], log[LOG_TEXT];
+    const char *scratch = test_scratch_folder();
+    snprintf(arguments, sizeof arguments, RUN "--epochs 13 %s --log %s/calm%d", signalled[_i],
+             scratch, _i);
+    const outcome *found = run(arguments);
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    copy_digest(found->out, whole);
+    snprintf(arguments, sizeof arguments,
+             RUN "--epochs 13 %s --log %s/hit%d --checkpoint %s/hits%d --resume", signalled[_i],
+             scratch, _i, scratch, _i);
+    size_t hits = 0;
+    for (int n = 0; n == 0 || found->status != 0; n++) {
+        ck_assert_int_lt(n, 200);
+        snprintf(environment, sizeof environment, "timeout --preserve-status -s %s %.2f",
+                 n % 2 ? "INT" : "TERM", 0.4 + 0.07 * n);
+        found = run_with(environment, arguments);
+        /* Before there is a run to interrupt, a signal is the process's end. */
+        if (found->status == 143) continue;
+        ck_assert_msg(found->status == 0 || found->status == 130, "%d: %s", found->status,
+                      found->err);
+        hits += found->status == 130;
+        ck_assert_msg(!strstr(found->err, "nothing saved"), "%s", found->err);
+    }
+    ck_assert_uint_gt(hits, 0);
+    char digest[64];
+    copy_digest(found->out, digest);
+    ck_assert_str_eq(whole, digest);
+    snprintf(name, sizeof name, "calm%d", _i);
+    read_log(name, whole_log);
+    snprintf(name, sizeof name, "hit%d", _i);
+    read_log(name, log);
+    ck_assert_str_eq(whole_log, log);
+}
+END_TEST
+
+/* A resumed run's page has all epochs, and a budget that shrank is kept. */
+START_TEST(pages_and_budgets) {
+    char arguments[1024], path[512];
+    static char page[1 << 22];
+    const char *scratch = test_scratch_folder();
+    snprintf(arguments, sizeof arguments,
+             RUN "--batch 56 --budget 1300K --adapt 7 --epochs 2 --checkpoint %s/page", scratch);
+    ck_assert_int_eq(run(arguments)->status, 0);
+    snprintf(path, sizeof path, "%s/page.html", scratch);
+    snprintf(arguments, sizeof arguments,
+             RUN
+             "--batch 56 --budget 1250K --adapt 7 --epochs 3 --checkpoint %s/page --resume "
+             "--report %s",
+             scratch, path);
+    const outcome *found = run(arguments);
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    ck_assert_msg(strstr(found->err, "needs more than --budget") != NULL, "%s", found->err);
+    ck_assert(member(found->out, "planned_peak_bytes") <= 1250 * 1024);
+    read_text(path, page, sizeof page);
+    ck_assert(strstr(page, "3 of 3 epochs are whole") != NULL);
+}
+END_TEST
+
 START_TEST(what_is_wrong_is_said) {
     char arguments[1024];
     const char *scratch = test_scratch_folder();
@@ -103,6 +182,11 @@ START_TEST(what_is_wrong_is_said) {
     ck_assert_int_eq(found->status, 2);
     ck_assert(strstr(found->err, "optimizer.moment2.") != NULL);
 
+    snprintf(arguments, sizeof arguments, RUN "--checkpoint %s/said --resume --seed 3", scratch);
+    found = run(arguments);
+    ck_assert_int_eq(found->status, 2);
+    ck_assert(strstr(found->err, "--seed: found 3, expected 1, that of the run in ") != NULL);
+
     snprintf(arguments, sizeof arguments, RUN "--checkpoint %s/said --resume --codec norm:4",
              scratch);
     found = run(arguments);
@@ -122,6 +206,9 @@ int main(void) {
     TCase *test = tcase_create("program");
     tcase_set_timeout(test, 0);
     tcase_add_loop_test(test, a_run_in_pieces_is_the_run, 0, sizeof cases / sizeof *cases);
+    tcase_add_test(test, updates_need_not_end_with_epochs);
+    tcase_add_loop_test(test, signals_lose_nothing, 0, sizeof signalled / sizeof *signalled);
+    tcase_add_test(test, pages_and_budgets);
     tcase_add_test(test, what_is_wrong_is_said);
     suite_add_tcase(suite, test);
     return test_run(suite);
