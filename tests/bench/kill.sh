@@ -10,7 +10,7 @@ program=$1
 folder=$2
 runs=${RUNS:-100}
 full=${FULL:-20}
-options="--model resnet8-digits --data digits --batch 32 --epochs 8 --codec norm:4 --optimizer adam --optimizer-bits 8
+options="--model resnet8-digits --data digits --batch 32 --epochs 16 --codec norm:4 --optimizer adam --optimizer-bits 8
     --dropout 0.1 --seed 5"
 mkdir "$folder"
 trap 'umount "$folder/disk" 2>/dev/null || true; rm -rf "$folder"' EXIT
@@ -40,11 +40,12 @@ expected=$(train --json 2>/dev/null | digest)
 milliseconds=$((($(date +%s%N) - begun) / 1000000))
 echo "undisturbed: $expected, $milliseconds ms"
 
-# Starts a run with checkpoints in $1 every $2 updates and kills it at a random moment; counts those that were killed
-# with a checkpoint half written.
+# Starts a run with checkpoints in $1 every $2 updates and kills it at a random moment, with $3 = late one behind its
+# first checkpoint; counts those that were killed with a checkpoint half written.
 disturb() {
     # shellcheck disable=SC2086
     "$program" train $options --checkpoint "$1" --checkpoint-every "$2" --resume >/dev/null 2>&1 &
+    while [ "$3" = late ] && kill -0 $! 2>/dev/null && ! ls "$1"/step-*.safetensors >/dev/null 2>&1; do sleep 0.01; done
     doze "$milliseconds"
     if kill -9 $! 2>/dev/null; then killed=$((killed + 1)); fi
     wait $! 2>/dev/null || true
@@ -66,8 +67,9 @@ finish() {
 killed=0 resumed=0 halves=0
 for run in $(seq "$runs"); do
     every=$((run % 3 * 4 + 1))
-    disturb "$folder/run" "$every"
-    disturb "$folder/run" "$every"
+    if [ $((run % 4)) = 0 ]; then when=soon; else when=late; fi
+    disturb "$folder/run" "$every" $when
+    disturb "$folder/run" "$every" $when
     finish "$folder/run" "$run"
 done
 echo "$runs runs, $killed times killed, $halves times in a write, $resumed resumed: all ended with the same weights"
@@ -93,7 +95,7 @@ if mount -t tmpfs -o size=4m tmpfs "$folder/disk" 2>/dev/null; then
 else
     # A run is killed, goes on where no checkpoint fits, and then where one does.
     for run in $(seq "$full"); do
-        disturb "$folder/disk/run" 3
+        disturb "$folder/disk/run" 3 late
         (
             ulimit -f $(($(below 400) + 1))
             train --checkpoint "$folder/disk/run" --checkpoint-every 3 --resume >/dev/null 2>"$folder/said"
