@@ -1,7 +1,7 @@
 #!/bin/sh
 # Kills training with SIGKILL at random moments, checkpoint writes included, resumes it, and compares the weights at the
 # end with those of a run that nobody disturbed. Then the same with a disk that is full for a while: a small file system
-# where one can be mounted (as root), elsewhere a limit on the size of files that cuts checkpoints short.
+# where one can be mounted (as root), elsewhere a limit on the size of files that cuts checkpoints short (prlimit).
 # Arguments: the command line's binary, a folder for files that is made and removed. RUNS (100) and FULL (20) may be set.
 # About ten minutes.
 set -eu
@@ -40,12 +40,17 @@ expected=$(train --json 2>/dev/null | digest)
 milliseconds=$((($(date +%s%N) - begun) / 1000000))
 echo "undisturbed: $expected, $milliseconds ms"
 
+# Until there is a checkpoint in $1, or no process $2.
+await() {
+    while kill -0 "$2" 2>/dev/null && ! ls "$1"/step-*.safetensors >/dev/null 2>&1; do sleep 0.01; done
+}
+
 # Starts a run with checkpoints in $1 every $2 updates and kills it at a random moment, with $3 = late one behind its
 # first checkpoint; counts those that were killed with a checkpoint half written.
 disturb() {
     # shellcheck disable=SC2086
     "$program" train $options --checkpoint "$1" --checkpoint-every "$2" --resume >/dev/null 2>&1 &
-    while [ "$3" = late ] && kill -0 $! 2>/dev/null && ! ls "$1"/step-*.safetensors >/dev/null 2>&1; do sleep 0.01; done
+    if [ "$3" = late ]; then await "$1" $!; fi
     doze "$milliseconds"
     if kill -9 $! 2>/dev/null; then killed=$((killed + 1)); fi
     wait $! 2>/dev/null || true
@@ -74,34 +79,31 @@ for run in $(seq "$runs"); do
 done
 echo "$runs runs, $killed times killed, $halves times in a write, $resumed resumed: all ended with the same weights"
 
-killed=0 resumed=0 refused=0
-mkdir "$folder/disk"
-if mount -t tmpfs -o size=4m tmpfs "$folder/disk" 2>/dev/null; then
-    # A file fills the disk but for a random rest until the run ends, killed or not.
-    for run in $(seq "$full"); do
-        # shellcheck disable=SC2086
-        "$program" train $options --checkpoint "$folder/disk/run" --checkpoint-every 3 >/dev/null 2>"$folder/said" &
-        doze $((milliseconds / 2))
+# Process $1 finds no room from now on: a file fills the disk but for a random rest, or its own files are cut short.
+fill() {
+    if [ $mounted = 1 ]; then
         head -c "$(($(below 3000) + 1200))k" /dev/zero >"$folder/disk/filler" 2>/dev/null || true
-        if [ $((run % 2)) = 0 ]; then
-            doze $((milliseconds / 2))
-            kill -9 $! 2>/dev/null || true
-        fi
-        wait $! 2>/dev/null || true
-        refused=$((refused + ($(grep -c 'nothing saved' "$folder/said" || true) > 0)))
-        rm "$folder/disk/filler"
-        finish "$folder/disk/run" "$run"
-    done
-else
-    # A run is killed, goes on where no checkpoint fits, and then where one does.
-    for run in $(seq "$full"); do
-        disturb "$folder/disk/run" 3 late
-        (
-            ulimit -f $(($(below 400) + 1))
-            train --checkpoint "$folder/disk/run" --checkpoint-every 3 --resume >/dev/null 2>"$folder/said"
-        ) || true
-        refused=$((refused + ($(grep -c 'nothing saved' "$folder/said" || true) > 0)))
-        finish "$folder/disk/run" "$run"
-    done
-fi
+    else
+        prlimit --pid "$1" --fsize="$(below 200000):" 2>/dev/null || true
+    fi
+}
+
+killed=0 resumed=0 refused=0 mounted=0
+mkdir "$folder/disk"
+if mount -t tmpfs -o size=4m tmpfs "$folder/disk" 2>/dev/null; then mounted=1; fi
+for run in $(seq "$full"); do
+    # shellcheck disable=SC2086
+    "$program" train $options --checkpoint "$folder/disk/run" --checkpoint-every 3 >/dev/null 2>"$folder/said" &
+    await "$folder/disk/run" $!
+    doze $((milliseconds / 4))
+    fill $!
+    if [ $((run % 2)) = 0 ]; then
+        doze $((milliseconds / 2))
+        kill -9 $! 2>/dev/null || true
+    fi
+    wait $! 2>/dev/null || true
+    refused=$((refused + ($(grep -c 'nothing saved' "$folder/said" || true) > 0)))
+    rm -f "$folder/disk/filler"
+    finish "$folder/disk/run" "$run"
+done
 echo "$full runs with a disk that was full for a while, of which $refused could not save: all ended with the same weights"
