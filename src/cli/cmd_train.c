@@ -253,7 +253,7 @@ static int train_epoch(training *run, uint64_t epoch) {
                              pp_loader_batch_count(run->train_loader) * run->setup.summary.batch);
     /* Some drivers finish kernels only when they first run. */
     if (!epoch && run->progress.is_terminal) cli_progress_show(&run->progress, 0, "first step");
-    if (!code) cli_progress_advance(&run->progress, run->epoch_samples);
+    if (!code) cli_progress_skip(&run->progress, run->epoch_samples);
     if (!code) code = train_steps(run, epoch);
     cli_progress_clear(&run->progress);
     run->last.seconds = cli_seconds() - started;
@@ -318,8 +318,10 @@ static int train(training *run) {
     const cli_settings *settings = run->setup.settings;
     run->started = cli_seconds();
     uint64_t epoch_samples = pp_loader_batch_count(run->train_loader) * run->setup.summary.batch;
-    cli_progress_begin(&run->progress, stderr, settings->epochs * epoch_samples);
-    if (run->epochs_done >= settings->epochs) return test_epoch(run);
+    const bool is_over = run->epochs_done >= settings->epochs;
+    cli_progress_begin(&run->progress, stderr,
+                       is_over ? 0 : (settings->epochs - run->epochs_done) * epoch_samples);
+    if (is_over) return test_epoch(run);
     for (uint64_t epoch = run->epochs_done; epoch < settings->epochs && goes_on(run); epoch++) {
         int code = train_epoch(run, epoch);
         if (!code && goes_on(run)) code = test_epoch(run);

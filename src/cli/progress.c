@@ -20,7 +20,7 @@ void cli_progress_begin(cli_progress *progress, FILE *stream, uint64_t run_total
 void cli_progress_begin_epoch(cli_progress *progress, const char *label, uint64_t epoch_total) {
     snprintf(progress->label, sizeof progress->label, "%s", label);
     progress->epoch_total = epoch_total;
-    progress->epoch_done = 0;
+    progress->epoch_done = progress->epoch_skipped = 0;
     progress->epoch_started = progress->shown = progress->measured = cli_seconds();
     progress->loss = progress->top1_percent = progress->images_per_second = NAN;
 }
@@ -34,9 +34,10 @@ void cli_progress_measure(cli_progress *progress, const pp_metrics *metrics) {
     progress->measured = cli_seconds();
     if (!metrics->count) return;
     double count = (double)metrics->count, seconds = progress->measured - progress->epoch_started;
+    double own = count - (double)progress->epoch_skipped;
     progress->loss = metrics->loss_sum / count;
     progress->top1_percent = 100 * (double)metrics->correct / count;
-    progress->images_per_second = seconds > 0 ? count / seconds : NAN;
+    progress->images_per_second = seconds > 0 && own > 0 ? own / seconds : NAN;
 }
 
 /* "0:07", "12:30", "3:05:00"; "-:--" before the speed is known. */
@@ -100,6 +101,12 @@ static void draw(cli_progress *progress) {
 void cli_progress_show(cli_progress *progress, uint64_t done, const char *numbers) {
     progress->epoch_done = done < progress->epoch_total ? done : progress->epoch_total;
     draw_line(progress, numbers);
+}
+
+void cli_progress_skip(cli_progress *progress, uint64_t samples) {
+    progress->epoch_skipped = samples;
+    progress->run_done += samples;
+    progress->epoch_done += samples;
 }
 
 void cli_progress_advance(cli_progress *progress, uint64_t samples) {

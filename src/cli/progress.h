@@ -16,6 +16,7 @@ typedef struct cli_progress {
     char label[48];
     uint64_t run_total, run_done;     /* samples */
     uint64_t epoch_total, epoch_done; /* samples */
+    uint64_t epoch_skipped;           /* of those done, by an earlier run */
     double epoch_started;             /* seconds, as are the next two */
     double shown, measured;
     double loss, top1_percent, images_per_second; /* NaN before the first measurement */
@@ -26,6 +27,9 @@ void cli_progress_begin_epoch(cli_progress *progress, const char *label, uint64_
 
 /* Counts samples that were handed to the device, and draws when it is time. */
 void cli_progress_advance(cli_progress *progress, uint64_t samples);
+
+/* Samples of this epoch that an earlier run trained on: no part of the speed. Before any advance. */
+void cli_progress_skip(cli_progress *progress, uint64_t samples);
 
 /* Reading metrics waits for the device, so they are wanted only now and then. */
 bool cli_progress_wants_metrics(const cli_progress *progress);
