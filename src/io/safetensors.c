@@ -187,6 +187,16 @@ static pp_status fail_reading(const pp__safe_file *file) {
     return FAIL(file, "%s: ends early", file->path);
 }
 
+/* A zero byte, as it is or as an escape, would end a name before its end. */
+static bool has_zero(const char *header, size_t bytes) {
+    if (memchr(header, 0, bytes)) return true;
+    for (const char *at = strchr(header, '\\'); at; at = strchr(at + 2, '\\')) {
+        if (!strncmp(at, "\\u0000", 6)) return true;
+        if (!at[1]) return false;
+    }
+    return false;
+}
+
 static pp_status read_header(pp__safe_file *file, size_t file_bytes) {
     unsigned char length[LENGTH_BYTES];
     if (file_bytes < sizeof length)
@@ -205,7 +215,7 @@ static pp_status read_header(pp__safe_file *file, size_t file_bytes) {
     PP_TRY(pp__allocate(file->engine, file->header_bytes + 1, 1, &file->header));
     if (file->header_bytes && fread(file->header, file->header_bytes, 1, file->stream) != 1)
         return fail_reading(file);
-    if (memchr(file->header, 0, file->header_bytes))
+    if (has_zero(file->header, file->header_bytes))
         return FAIL(file, "%s: the header has a zero byte", file->path);
     const char *end = NULL;
     file->json = cJSON_ParseWithLengthOpts(file->header, file->header_bytes + 1, &end, true);

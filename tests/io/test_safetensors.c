@@ -125,6 +125,22 @@ START_TEST(wrong_headers_are_named) {
          "'b' lies at byte 0, expected 4"},
         {"{" TENSOR("a", "F32", "[1]", 0, 4) "," TENSOR("a", "F32", "[1]", 4, 8) "}", 8,
          "two tensors are called 'a'"},
+        {"{" TENSOR("a", "F32", "[2]", 0, 8) "," TENSOR("b", "F32", "[1]", 4, 8) "}", 8,
+         "'b' lies at byte 4, expected 8"},
+        {"{" TENSOR("a", "F32", "[1]", 0, 4) "," TENSOR("b", "F32", "[1]", 8, 12) "}", 12,
+         "'b' lies at byte 8, expected 4"},
+        {"{" TENSOR("a", "F32", "[\"1\"]", 0, 4) "}", 4, "no whole number"},
+        {"{" TENSOR("a", "F32", "1", 0, 4) "}", 4, "has no shape"},
+        {"{" TENSOR("a", "F32", "[9007199254740994]", 0, 4) "}", 4, "no whole number"},
+        {"{" TENSOR("a", "F32", "[1]", 0.5, 4) "}", 4, "two whole numbers"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "two whole numbers"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,8]}}", 4,
+         "two whole numbers"},
+        {"{\"a\":{\"dtype\":4,\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "dtype '(none)'"},
+        {"{" TENSOR("a", "F32", "[0]", 0, 4) "}", 4, "4 bytes for 0 elements"},
+        {"{" TENSOR("a\\u0000b", "F32", "[1]", 0, 4) "}", 4, "zero byte"},
+        {"{" TENSOR("a\\\\\\u0000", "F32", "[1]", 0, 4) "}", 4, "zero byte"},
+        {"{" TENSOR("a", "F32", "[1]", 0, 4), 4, "no JSON near byte"},
         {"{\"__metadata__\":[]}", 0, "__metadata__ is no object"},
         {"{\"__metadata__\":{\"a\":1}}", 0, "'a' is no text"},
         {"{\"__metadata__\":{\"a\":\"\"},\"__metadata__\":{}}", 0, "twice"},
@@ -139,6 +155,8 @@ START_TEST(wrong_headers_are_named) {
     TEST_FAILS(try_open(make_file("zero", zero, sizeof zero)), PP_ERROR_CORRUPT_DATA, "zero byte");
     TEST_FAILS(try_open(make_path("nowhere")), PP_ERROR_IO, "nowhere");
     TEST_OK(try_open(make_header("nothing", "{}", 0)));
+    /* A backslash and five letters, not an escape. */
+    TEST_OK(try_open(make_header("slash", "{" TENSOR("a\\\\u0000", "F32", "[1]", 0, 4) "}", 4)));
 }
 END_TEST
 
