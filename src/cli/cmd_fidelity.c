@@ -152,11 +152,12 @@ static int allocate(fidelity *run) {
     return run->exact && run->means && run->values ? CLI_OK : fail_memory(run);
 }
 
-/* The session of another plan of the same set-up. */
+/* The session of another plan of the same set-up. The policy's gets the other one's weights. */
 static int open_session(fidelity *run, int which) {
     cli_setup view = run->setup;
     view.plan = run->plans[which];
     int code = cli_setup_session(&view);
+    if (!code && which == EXACT) code = cli_setup_weights(&view);
     run->sessions[which] = view.session;
     return code;
 }
@@ -418,9 +419,9 @@ static const cli_group measuring_options = {
 const cli_command cli_fidelity = {
     .name = "fidelity",
     .summary = "Compare a policy's gradients with the exact ones, layer by layer.",
-    .groups =
-        (const cli_group *const[]){&cli_network_options, &cli_data_options, &measuring_options,
-                                   &cli_plan_options, &cli_profile_options, &cli_codec_options,
-                                   &cli_device_options, &cli_output_options, NULL},
+    .groups = (const cli_group *const[]){&cli_network_options, &cli_weight_options,
+                                         &cli_data_options, &measuring_options, &cli_plan_options,
+                                         &cli_profile_options, &cli_codec_options,
+                                         &cli_device_options, &cli_output_options, NULL},
     .run = run_fidelity,
 };
