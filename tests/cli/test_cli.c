@@ -43,7 +43,7 @@ START_TEST(bad_options) {
     static const char *const cases[][2] = {
         {"", "no command"},
         {"trian --model lenet", "did you mean train?"},
-        {"nonsense", "devices, plan, train, eval, fidelity, tune, bench"},
+        {"nonsense", "devices, plan, train, eval, fidelity, inspect, convert, tune, bench"},
         {"train --modle lenet", "did you mean --model?"},
         {"train --wibblewobble", "unknown option '--wibblewobble'"},
         {"train -q", "unknown option '-q'"},
