@@ -69,8 +69,8 @@ PP_API pp_status pp_session_create(pp_device *device, const pp_plan *plan,
 PP_API void pp_session_destroy(pp_session *session); /* waits for the device; accepts NULL */
 
 /* One batch, borrowed. `count` may be less than the plan's batch in evaluate and predict, never in
- * step. Host memory must stay as it is until the second next call with a batch, or until a call that
- * waits.
+ * step. Host memory must stay as it is until the second next call with a batch, until a call that
+ * waits, or until a call with it has failed.
  *
  * Inputs and labels, or one of both, may lie in the application's device memory in place of host
  * memory, in the same form: they are copied on the device, in the order of its queue (opencl.h).
@@ -111,7 +111,14 @@ pp_session_unmap_inputs(pp_session *session); /* drops what was written, if anyt
  * in the micro-step that updates. PP_ERROR_INVALID_ARGUMENT: a batch that is not the plan's size,
  * lacks labels or targets, or has a label that is no class; nothing has been done then.
  * PP_ERROR_UNSUPPORTED: a plan for inference. PP_ERROR_DEVICE, PP_ERROR_OUT_OF_MEMORY: the device's
- * refusals. */
+ * refusals.
+ *
+ * A refusal in the middle of a step may leave some parameters updated and others not, so nothing is
+ * made of them any more: from then on every call with a batch, pp_session_read_parameter,
+ * pp_session_read_gradient and pp_state_save, and with these pp_weights_save and pp_checkpoint_save,
+ * return PP_ERROR_DEVICE and change nothing. pp_state_load and pp_checkpoint_load replace all that a
+ * step changes; where the device takes that, the session goes on. A command that the device accepts
+ * and fails at later is reported by the first call that waits; the application then does the same. */
 PP_API pp_status pp_session_step(pp_session *session, const pp_batch *batch, float learning_rate);
 
 /* Forward in inference mode (running statistics, no dropout); loss and hits are added to the

@@ -26,7 +26,8 @@ typedef struct pp_state pp_state;
 
 /* Waits for the device; the session is as before. The caller owns *state_out, which outlives session
  * and plan, not the engine. PP_ERROR_UNSUPPORTED: between two micro-steps of an accumulation, whose
- * gradients so far would be lost; PP_ERROR_OUT_OF_MEMORY; PP_ERROR_DEVICE. */
+ * gradients so far would be lost; PP_ERROR_OUT_OF_MEMORY; PP_ERROR_DEVICE, also after a
+ * step that failed half-way (pp_session_step). */
 PP_API pp_status pp_state_save(pp_session *session, pp_state **state_out);
 
 /* Replaces everything in the session that a state holds. Waits. PP_ERROR_SHAPE: another network,

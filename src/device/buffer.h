@@ -31,6 +31,9 @@ pp_status pp__unmap(pp_device *device, pp__ref to);
 pp_status pp__device_flush(pp_device *device);
 pp_status pp__device_finish(pp_device *device);
 
+/* Waits after a failure, whose sentence stays. */
+void pp__device_settle(pp_device *device);
+
 pp_engine *pp__device_engine(const pp_device *device);
 
 #endif

@@ -203,6 +203,10 @@ pp_status pp__device_flush(pp_device *device) {
     return code == CL_SUCCESS ? PP_OK : pp__cl_fail(device->engine, "clFlush", code, "%s", "");
 }
 
+void pp__device_settle(pp_device *device) {
+    (void)clFinish(device->queue);
+}
+
 pp_status pp__device_finish(pp_device *device) {
     cl_int code = clFinish(device->queue);
     if (code != CL_SUCCESS) return pp__cl_fail(device->engine, "clFinish", code, "%s", "");

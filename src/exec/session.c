@@ -120,6 +120,13 @@ void pp_session_destroy(pp_session *session) {
     pp__release(session->engine, session);
 }
 
+pp_status pp__session_check_whole(const pp_session *session) {
+    if (!session->torn) return PP_OK;
+    return pp__fail(session->engine, PP_ERROR_DEVICE,
+                    "session: the device failed in the middle of a step before, which left the "
+                    "parameters undefined; load a state or a checkpoint to go on");
+}
+
 static pp_status check_parameter(const pp_session *session, size_t index, size_t elem_count) {
     const pp_plan *plan = session->plan;
     if (index >= plan->parameter_count)
@@ -135,6 +142,7 @@ static pp_status check_parameter(const pp_session *session, size_t index, size_t
 pp_status pp_session_read_parameter(pp_session *session, size_t index, float *values,
                                     size_t elem_count) {
     PP_TRY(check_parameter(session, index, elem_count));
+    PP_TRY(pp__session_check_whole(session));
     return pp__read_now(session->device,
                         pp__session_ref(session, session->plan->parameters[index].value), values,
                         elem_count * sizeof(float));
@@ -157,6 +165,7 @@ pp_status pp_session_read_gradient(pp_session *session, size_t index, float *val
                         "session: the gradient of '%s' does not outlive its step; plan with "
                         "clip_norm or accumulate",
                         parameter->name);
+    PP_TRY(pp__session_check_whole(session));
     return pp__read_now(session->device, pp__session_ref(session, parameter->gradient), values,
                         elem_count * sizeof(float));
 }

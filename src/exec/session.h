@@ -30,12 +30,16 @@ struct pp_session {
     uint32_t micro_step;
     uint64_t sample_count; /* behind the metrics */
     uint64_t batch_count;  /* calls that transferred a batch */
+    bool torn;             /* a step or a load failed half-way: what is learnt is undefined */
     uint64_t tickets[PP__SESSION_IN_FLIGHT];
     uint32_t scalars[PP__SESSION_IN_FLIGHT][PP__SCALAR_WORDS];
 };
 
 /* Where a buffer of the plan lies; an empty ref for PP__NONE. */
 pp__ref pp__session_ref(const pp_session *session, uint32_t buffer);
+
+/* PP_ERROR_DEVICE where the session is torn. */
+pp_status pp__session_check_whole(const pp_session *session);
 
 /* Tests on the device what the session would record, unless that was done (vet.c). */
 pp_status pp__session_vet(pp_device *device, const pp_plan *plan, const pp_profile *profile);

@@ -66,6 +66,7 @@ pp_status pp_state_create(const pp_plan *plan, pp_state **state_out) {
 
 pp_status pp_state_save(pp_session *session, pp_state **state_out) {
     *state_out = NULL;
+    PP_TRY(pp__session_check_whole(session));
     if (session->micro_step)
         return pp__fail(session->engine, PP_ERROR_UNSUPPORTED,
                         "state: %u of %u micro-steps of an update are done, and their gradients "
@@ -115,6 +116,7 @@ static pp_status check(const pp_state *state, const pp_session *session, int ten
 static pp_status write(const pp_state *state, pp_session *session, int tensors) {
     const pp_plan *plan = session->plan;
     const unsigned char *from = state->bytes;
+    session->torn = true;
     for (size_t p = 0; p < plan->parameter_count; p++)
         for (int t = 0; t < PP__STATE_TENSORS; t++) {
             const size_t bytes = state->parameters[p].bytes[t];
@@ -128,6 +130,7 @@ static pp_status write(const pp_state *state, pp_session *session, int tensors) 
     session->step_count = state->step_count;
     session->update_count = state->update_count;
     session->micro_step = 0;
+    session->torn = false;
     return PP_OK;
 }
 

@@ -83,6 +83,7 @@ static pp_status check_inputs(const pp_session *session, const pp_batch *batch) 
 
 static pp_status check_batch(const pp_session *session, const pp_batch *batch, bool labelled) {
     PP_TRY(check_inputs(session, batch));
+    PP_TRY(pp__session_check_whole(session));
     if (!labelled) return PP_OK;
     if (!loss_of(session->plan))
         return pp__fail(session->engine, PP_ERROR_INVALID_ARGUMENT,
@@ -168,6 +169,21 @@ pp_status pp__session_transfer(pp_session *session, const pp_batch *batch) {
     return transfer(session, batch, batch->count, 0);
 }
 
+/* A call that was refused half-way waits for what it had enqueued, which may still read the caller's
+ * batch. */
+static pp_status settle(const pp_session *session, pp_status status) {
+    if (status != PP_OK) pp__device_settle(session->device);
+    return status;
+}
+
+/* One micro-step on a batch that was checked. */
+static pp_status run_step(pp_session *session, const pp_batch *batch, double rate) {
+    PP_TRY(transfer(session, batch, batch->count, rate));
+    PP_TRY(pp__stream_run(session->micro_step ? session->next : session->first));
+    const bool is_last = session->micro_step + 1 == session->plan->accumulate;
+    return is_last && session->plan->updates_at_end ? pp__stream_run(session->update) : PP_OK;
+}
+
 pp_status pp_session_step(pp_session *session, const pp_batch *batch, float learning_rate) {
     const pp_plan *plan = session->plan;
     if (plan->inference)
@@ -179,28 +195,34 @@ pp_status pp_session_step(pp_session *session, const pp_batch *batch, float lear
                         "session: a training batch of %" PRIu32
                         " samples; the plan's batch is %" PRIu32,
                         batch->count, plan->batch);
-    PP_TRY(transfer(session, batch, batch->count, (double)learning_rate));
-    PP_TRY(pp__stream_run(session->micro_step ? session->next : session->first));
+    session->torn = true;
+    PP_TRY(settle(session, run_step(session, batch, (double)learning_rate)));
+    session->torn = false;
     session->step_count++;
     session->sample_count += batch->count;
     if (++session->micro_step < plan->accumulate) return PP_OK;
     session->micro_step = 0;
     session->update_count++;
-    return plan->updates_at_end ? pp__stream_run(session->update) : PP_OK;
+    return PP_OK;
+}
+
+/* Forward on a batch that was checked. */
+static pp_status run_inference(pp_session *session, const pp_batch *batch,
+                               uint32_t labelled_count) {
+    PP_TRY(transfer(session, batch, labelled_count, 0));
+    return pp__stream_run(session->inference);
 }
 
 pp_status pp_session_evaluate(pp_session *session, const pp_batch *batch) {
     PP_TRY(check_batch(session, batch, true));
-    PP_TRY(transfer(session, batch, batch->count, 0));
-    PP_TRY(pp__stream_run(session->inference));
+    PP_TRY(settle(session, run_inference(session, batch, batch->count)));
     session->sample_count += batch->count;
     return PP_OK;
 }
 
 /* Forward on a batch that was checked; where the result lies. */
 static pp_status predict(pp_session *session, const pp_batch *batch, pp__ref *result_out) {
-    PP_TRY(transfer(session, batch, 0, 0));
-    PP_TRY(pp__stream_run(session->inference));
+    PP_TRY(settle(session, run_inference(session, batch, 0)));
     *result_out =
         pp__session_ref(session, session->plan->nodes[pp__plan_prediction(session->plan)].value);
     return PP_OK;
