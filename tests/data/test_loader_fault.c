@@ -125,6 +125,57 @@ START_TEST(images) {
 }
 END_TEST
 
+/* Runs an epoch; the failure of its first batch that fails. */
+static pp_status run_epoch(pp_loader *loader) {
+    TEST_OK(pp_loader_start_epoch(loader, 0));
+    pp_batch batch = {.count = 1};
+    pp_status status = PP_OK;
+    while (status == PP_OK && batch.count) status = pp_loader_next(loader, &batch);
+    return status;
+}
+
+/* Files that go, or are cut, between opening the data set and reading them: their paths are named,
+ * in every epoch, and the loader goes on once they are back. */
+START_TEST(files_vanish) {
+    static const char names[3][32] = {"vanish0", "vanish1", "vanish2"};
+    const char *name = names[_i];
+    char specification[1100], paths[4][64];
+    uint8_t rgb[8 * 8 * 3];
+    make_gradient(8, 8, rgb);
+    const char *const parts[] = {"",      "/train",  "/train/a", "/train/b",
+                                 "/test", "/test/a", "/test/b"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char folder[64];
+        snprintf(folder, sizeof folder, "%s%s", name, parts[i]);
+        make_folder(folder);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        snprintf(paths[i], sizeof paths[i], "%s/test/%s/%zu.png", name, i < 2 ? "a" : "b", i);
+        make_png(paths[i], 8, 8, PNG_FORMAT_RGB, rgb);
+    }
+    snprintf(specification, sizeof specification, "images:%s", make_path(name));
+    pp_dataset *dataset;
+    pp_loader *loader;
+    TEST_OK(pp_dataset_open(test_engine(), specification, PP_SPLIT_TEST,
+                            &(pp_dataset_options){.height = 8, .width = 8}, &dataset));
+    TEST_OK(pp_loader_create(dataset, &(pp_loader_options){.batch = 1, .threads = (uint32_t)_i},
+                             &loader));
+    TEST_OK(run_epoch(loader));
+    const char *path = make_path(paths[2]);
+    size_t bytes;
+    uint8_t *content = make_copy(path, &bytes);
+    ck_assert_int_eq(remove(path), 0);
+    for (size_t epoch = 0; epoch < 2; epoch++) TEST_FAILS(run_epoch(loader), PP_ERROR_IO, paths[2]);
+    make_file(paths[2], content, bytes / 2);
+    TEST_FAILS(run_epoch(loader), PP_ERROR_CORRUPT_DATA, paths[2]);
+    make_file(paths[2], content, bytes);
+    TEST_OK(run_epoch(loader));
+    free(content);
+    pp_loader_destroy(loader);
+    pp_dataset_close(dataset);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("loader_fault");
     TCase *tests = tcase_create("loader_fault");
@@ -133,6 +184,7 @@ int main(void) {
     tcase_add_loop_test(tests, mnist, 0, 3);
     tcase_add_loop_test(tests, cifar10, 0, 3);
     tcase_add_loop_test(tests, images, 0, 3);
+    tcase_add_loop_test(tests, files_vanish, 0, 3);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }
