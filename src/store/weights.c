@@ -107,23 +107,31 @@ static size_t match_names(loading *l, size_t prefix_length) {
     return matches;
 }
 
-/* The characters up to a '.' with which all names begin and behind which one is a parameter's. */
-static size_t find_prefix(const loading *l) {
-    for (size_t p = 0; p < pp_plan_parameter_count(l->plan); p++) {
-        const char *name = info_of(l, p).name;
-        for (size_t t = 0; t < l->file->tensor_count; t++) {
-            const size_t length = strlen(l->names[t]), wanted = strlen(name);
-            if (length <= wanted + 1 || l->names[t][length - wanted - 1] != '.' ||
-                strcmp(l->names[t] + length - wanted, name) != 0)
-                continue;
-            const size_t prefix = length - wanted;
-            size_t same = 0;
-            while (same < l->file->tensor_count && !strncmp(l->names[same], l->names[t], prefix))
-                same++;
-            if (same == l->file->tensor_count) return prefix;
-        }
+/* Of a prefix's parts: "module.model." has two. */
+enum { MOST_PREFIXES = 8 };
+
+/* The characters with which all names begin. */
+static size_t common_length(const loading *l) {
+    if (!l->file->tensor_count) return 0;
+    size_t common = strlen(l->names[0]);
+    for (size_t t = 1; t < l->file->tensor_count; t++) {
+        size_t same = 0;
+        while (same < common && l->names[t][same] == l->names[0][same]) same++;
+        common = same;
     }
-    return 0;
+    return common;
+}
+
+/* Behind what all names begin with up to a '.', the shortest first. */
+static void match_behind_prefix(loading *l) {
+    const size_t common = common_length(l);
+    size_t tries = 0;
+    for (size_t length = 1; length <= common && tries < MOST_PREFIXES; length++)
+        if (l->names[0][length - 1] == '.') {
+            tries++;
+            if (match_names(l, length)) return;
+        }
+    match_names(l, 0);
 }
 
 static pp_status add_row(loading *l, pp_weights_match match, const char *name, const char *in_file,
@@ -225,7 +233,7 @@ static pp_status match(loading *l) {
     PP_TRY(pp__allocate(l->engine, pp_plan_parameter_count(l->plan), sizeof *l->tensor_of,
                         &l->tensor_of));
     PP_TRY(pp__allocate(l->engine, l->file->tensor_count, sizeof *l->used, &l->used));
-    if (!match_names(l, 0)) match_names(l, find_prefix(l));
+    if (!match_names(l, 0)) match_behind_prefix(l);
     PP_TRY(report_all(l));
     return check_report(l);
 }

@@ -162,6 +162,9 @@ START_TEST(names) {
     e.prefix = "module.";
     TEST_OK(pp_weights_load(t.session, write_file("prefixed", &e), NULL, NULL));
     check_loaded(&t, 0);
+    e.prefix = "module.model.";
+    e.bookkeeping = e.stranger = false;
+    TEST_OK(pp_weights_load(t.session, write_file("twice", &e), NULL, NULL));
     e.prefix = "net.";
     TEST_OK(pp_weights_load(t.session, write_file("renamed", &e),
                             &(pp_weights_options){.renames = rules, .rename_count = 2}, NULL));
