@@ -43,7 +43,14 @@
 #define SCALAR_RATE 5        /* float: learning rate */
 #define SCALAR_CORRECTION1 6 /* float: Adam, 1 / (1 - beta1^t) */
 #define SCALAR_CORRECTION2 7 /* float: Adam, 1 / sqrt(1 - beta2^t) */
-#define SCALAR_CLIP 8        /* float: what gradients are multiplied by; kernels write it */
+#define SCALAR_FIRST_STEP 8  /* what the running update began with, or SCALAR_NOT_TRAINING */
+#define SCALAR_CLIP 9        /* float: what gradients are multiplied by; kernels write it */
+#define SCALAR_FAULT_STEP 10 /* 1 + the last step whose loss or gradient norm was not finite */
+#define SCALAR_NOT_FINITE 11 /* samples without a finite loss */
+#define SCALAR_SKIPPED 12    /* updates that were left out */
+#define SCALAR_KEPT 13       /* elements whose new value would not have been finite */
+
+#define SCALAR_NOT_TRAINING 0xFFFFFFFFu
 
 /* Eight floats, or the first `count` of them and zeros behind. */
 static inline float8 load8(__global const float *p, uint count) {
@@ -75,6 +82,22 @@ static inline void store8(float8 v, __global float *p, uint count) {
         if (count == 1) p[0] = v.s0;
         if (count == 3) p[2] = v.s2;
     }
+}
+
+/* Neither NaN nor infinite, by the bits: compilers may assume that isfinite always is. */
+static inline int8 finite8(float8 v) {
+    return (as_int8(v) & 0x7F800000) != 0x7F800000;
+}
+
+/* One work-item saw that the running update would learn from what is not finite. */
+static inline void skip_update(__global uint *scalars) {
+    if (scalars[SCALAR_FIRST_STEP] == SCALAR_NOT_TRAINING) return;
+    if (scalars[SCALAR_FAULT_STEP] <= scalars[SCALAR_FIRST_STEP]) scalars[SCALAR_SKIPPED]++;
+    scalars[SCALAR_FAULT_STEP] = scalars[SCALAR_STEP] + 1;
+}
+
+static inline bool update_is_skipped(__global const uint *scalars) {
+    return scalars[SCALAR_FAULT_STEP] > scalars[SCALAR_FIRST_STEP];
 }
 
 /* A work-item's part of a line of elements; empty behind its end. What pp__launch_cover_elems

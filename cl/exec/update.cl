@@ -9,6 +9,9 @@
  * corrections and the clip factor come from the step's scalars; a parameter's row multiplies the
  * rate.
  *
+ * An update of which a loss or the gradients' norm was not finite is left out. Without clipping
+ * nobody knows the norm: elements that would not be finite any more keep their value and moments.
+ *
  * One launch serves many parameters. A table has a row of words for each: where its tensors lie and
  * how long they are, and how many chunks (of the update) and blocks (of the norm) the rows before
  * it have, so that a work-item finds its row by halving. The table's pointer is at the launch's
@@ -127,7 +130,15 @@ typedef struct {
     __global float *w;
     uint begin, end;
     float rate, clip, decay, correction1, correction2;
+    float8 kept; /* how many elements keep what they are */
 } update_part;
+
+/* Which elements take their new value; the others are counted. */
+static inline int8 takes(update_part *p, float8 a, float8 b) {
+    const int8 finite = finite8(a) & finite8(b);
+    p->kept += select((float8)(1.0f), (float8)(0.0f), finite);
+    return finite;
+}
 
 static inline float8 sgd_gradient(const update_part *p, uint i, uint count, float8 w) {
     return p->clip * load8(p->dw + i, count) + p->decay * w;
@@ -146,6 +157,28 @@ static inline float8 adam_gradient(const update_part *p, uint i, uint count, flo
 
 static inline float8 adam_step(const update_part *p, float8 m, float8 v) {
     return p->rate * (m * p->correction1) / (sqrt(v) * p->correction2 + UPDATE_EPSILON);
+}
+
+/* One octet of weights, and its new moment. */
+static inline float8 sgd_octet(update_part *p, uint i, uint count, float8 m) {
+    const float8 w = load8(p->w + i, count), g = sgd_gradient(p, i, count, w);
+    const float8 moment = sgd_moment(m, g), next = w - p->rate * sgd_along(moment, g);
+    const int8 good = takes(p, next, moment);
+    store8(select(w, next, good), p->w + i, count);
+    return select(m, moment, good);
+}
+
+/* One octet of weights and its moments, which are replaced. */
+static inline void adam_octet(update_part *p, uint i, uint count, float8 *m, float8 *v) {
+    const float8 w = load8(p->w + i, count);
+    float8 decayed = w;
+    const float8 g = adam_gradient(p, i, count, &decayed);
+    const float8 moment1 = adam_moment1(*m, g), moment2 = adam_moment2(*v, g);
+    const float8 next = decayed - adam_step(p, moment1, moment2);
+    const int8 good = takes(p, next, moment2);
+    store8(select(w, next, good), p->w + i, count);
+    *m = select(*m, moment1, good);
+    *v = select(*v, moment2, good);
 }
 
 #if UPDATE_BITS == 8
@@ -178,7 +211,6 @@ static inline float8 decode2(__global const uint *codes, uint octet, float unit)
     return q * q * unit;
 }
 
-/* Comparisons let NaN pass by: the weight has it already. */
 static inline float8 larger(float8 a, float8 b) {
     return select(a, b, b > a);
 }
@@ -195,7 +227,7 @@ static inline float inverse_of(float unit) {
     return unit > 0.0f ? 1.0f / unit : 0.0f;
 }
 
-/* In units, and at most the top, which NaN becomes. */
+/* In units, and at most the top. */
 static inline float8 in_units(float8 a, float inverse, float top) {
     const float8 t = a * inverse;
     return select((float8)(top), t, t < top);
@@ -230,17 +262,9 @@ static inline float8 draw_next(uint8 *word) {
     return (convert_float8(upper) + 0.5f) * 0x1p-16f;
 }
 
-/* One octet of weights, and its new moment. */
-static inline float8 sgd_octet(const update_part *p, uint i, uint count, float8 m) {
-    const float8 w = load8(p->w + i, count), g = sgd_gradient(p, i, count, w);
-    m = sgd_moment(m, g);
-    store8(w - p->rate * sgd_along(m, g), p->w + i, count);
-    return m;
-}
-
 /* Elements begin .. end - 1, which are a block. */
-static inline void sgd_block(const update_part *p, __global const uint *scalars, uint key,
-                             uint begin, uint end, update_moment m) {
+static inline void sgd_block(update_part *p, __global const uint *scalars, uint key, uint begin,
+                             uint end, update_moment m) {
     const uint block = begin / BLOCK, first = begin / 8;
     const float old = m.units[block];
     float8 held[UPDATE_MOMENT_OCTETS], largest = (float8)(0.0f);
@@ -265,16 +289,8 @@ static inline void sgd_block(const update_part *p, __global const uint *scalars,
     m.units[block] = unit;
 }
 
-static inline void adam_octet(const update_part *p, uint i, uint count, float8 *m, float8 *v) {
-    float8 w = load8(p->w + i, count);
-    const float8 g = adam_gradient(p, i, count, &w);
-    *m = adam_moment1(*m, g);
-    *v = adam_moment2(*v, g);
-    store8(w - adam_step(p, *m, *v), p->w + i, count);
-}
-
-static inline void adam_block(const update_part *p, __global const uint *scalars, uint key,
-                              uint begin, uint end, update_moment m, update_moment v) {
+static inline void adam_block(update_part *p, __global const uint *scalars, uint key, uint begin,
+                              uint end, update_moment m, update_moment v) {
     const uint block = begin / BLOCK, first = begin / 8;
     const float old1 = m.units[block], old2 = v.units[block];
     float8 held1[UPDATE_MOMENT_OCTETS], held2[UPDATE_MOMENT_OCTETS];
@@ -326,59 +342,70 @@ static inline update_part part_of(__global const uint *table, uint rows,
     p.decay = as_float(row[ROW_DECAY]);
     p.correction1 = as_float(scalars[SCALAR_CORRECTION1]);
     p.correction2 = as_float(scalars[SCALAR_CORRECTION2]);
+    p.kept = (float8)(0.0f);
     return p;
+}
+
+static inline float sum8(float8 v) {
+    const float4 four = v.lo + v.hi;
+    return (four.x + four.y) + (four.z + four.w);
+}
+
+/* Whole numbers, whose sum does not depend on who comes first. */
+static inline void count_kept(const update_part *p, __global uint *scalars) {
+    const uint kept = (uint)sum8(p->kept);
+    if (kept) atomic_add(&scalars[SCALAR_KEPT], kept);
 }
 
 __kernel void update_sgd(__global const uint *restrict table, uint table_offset,
                          __global const float *restrict dw, uint dw_offset,
-                         __global const uint *restrict scalars, uint scalars_offset,
+                         __global uint *restrict scalars, uint scalars_offset,
                          __global float *restrict w, uint w_offset, __global float *restrict m,
                          uint m_offset, uint rows, uint chunks) {
-    if (get_global_id(0) >= chunks) return;
+    TENSOR(scalars);
+    if (get_global_id(0) >= chunks || update_is_skipped(scalars)) return;
     TENSOR(table);
     TENSOR(dw);
-    TENSOR(scalars);
     TENSOR(w);
     TENSOR(m);
     __global const uint *row;
-    const update_part p = part_of(table, rows, scalars, dw, w, &row);
+    update_part p = part_of(table, rows, scalars, dw, w, &row);
     m += row[ROW_MOMENT1];
 #if UPDATE_BITS == 8
     if (row[ROW_KEY]) {
         const update_moment moment = moment_of(m, row);
         for (uint i = p.begin; i < p.end; i += BLOCK)
             sgd_block(&p, scalars, row[ROW_KEY], i, min(i + BLOCK, p.end), moment);
+        count_kept(&p, scalars);
         return;
     }
 #endif
     for (uint i = p.begin; i < p.end; i += 8) {
         const uint count = min(8u, p.end - i);
-        const float8 wv = load8(p.w + i, count);
-        float8 g = sgd_gradient(&p, i, count, wv);
 #if UPDATE_HAS_MOMENT
-        const float8 mv = sgd_moment(load8(m + i, count), g);
-        store8(mv, m + i, count);
-        g = sgd_along(mv, g);
+        store8(sgd_octet(&p, i, count, load8(m + i, count)), m + i, count);
+#else
+        sgd_octet(&p, i, count, (float8)(0.0f));
 #endif
-        store8(wv - p.rate * g, p.w + i, count);
     }
+    count_kept(&p, scalars);
 }
 
 __kernel void update_adam(__global const uint *restrict table, uint table_offset,
                           __global const float *restrict dw, uint dw_offset,
-                          __global const uint *restrict scalars, uint scalars_offset,
+                          __global uint *restrict scalars, uint scalars_offset,
                           __global float *restrict w, uint w_offset, __global float *restrict m,
                           uint m_offset, __global float *restrict v, uint v_offset, uint rows,
                           uint chunks) {
-    if (get_global_id(0) >= chunks) return;
+    TENSOR(scalars);
+    if (get_global_id(0) >= chunks || update_is_skipped(scalars)) return;
     TENSOR(table);
     TENSOR(dw);
-    TENSOR(scalars);
     TENSOR(w);
     TENSOR(m);
     TENSOR(v);
     __global const uint *row;
-    const update_part p = part_of(table, rows, scalars, dw, w, &row);
+    update_part p = part_of(table, rows, scalars, dw, w, &row);
     m += row[ROW_MOMENT1];
     v += row[ROW_MOMENT2];
 #if UPDATE_BITS == 8
@@ -386,24 +413,18 @@ __kernel void update_adam(__global const uint *restrict table, uint table_offset
         const update_moment first = moment_of(m, row), second = moment_of(v, row);
         for (uint i = p.begin; i < p.end; i += BLOCK)
             adam_block(&p, scalars, row[ROW_KEY], i, min(i + BLOCK, p.end), first, second);
+        count_kept(&p, scalars);
         return;
     }
 #endif
     for (uint i = p.begin; i < p.end; i += 8) {
         const uint count = min(8u, p.end - i);
-        float8 wv = load8(p.w + i, count);
-        const float8 g = adam_gradient(&p, i, count, &wv);
-        const float8 mv = adam_moment1(load8(m + i, count), g);
-        const float8 vv = adam_moment2(load8(v + i, count), g);
+        float8 mv = load8(m + i, count), vv = load8(v + i, count);
+        adam_octet(&p, i, count, &mv, &vv);
         store8(mv, m + i, count);
         store8(vv, v + i, count);
-        store8(wv - adam_step(&p, mv, vv), p.w + i, count);
     }
-}
-
-static inline float sum8(float8 v) {
-    const float4 four = v.lo + v.hi;
-    return (four.x + four.y) + (four.z + four.w);
+    count_kept(&p, scalars);
 }
 
 /* squares[b] = sum of the squares of block b of all gradients. The blocks, and so the order in
@@ -429,14 +450,19 @@ __kernel void update_squares(__global const uint *restrict table, uint table_off
     squares[block] = sum8(sum);
 }
 
-/* The clip factor: min(1, bound / (norm + 1e-6)), as PyTorch's clip_grad_norm_. */
+/* The clip factor: min(1, bound / (norm + 1e-6)), as PyTorch's clip_grad_norm_. A norm that is not
+ * finite has none, and the update is left out. */
 __kernel void update_clip(__global const float *restrict squares, uint squares_offset,
-                          __global float *restrict scalars, uint scalars_offset, uint blocks,
+                          __global uint *restrict scalars, uint scalars_offset, uint blocks,
                           float bound) {
     if (get_global_id(0) > 0) return;
     TENSOR(squares);
     TENSOR(scalars);
     float8 sum = (float8)(0.0f);
     for (uint i = 0; i < blocks; i += 8) sum += load8(squares + i, blocks - i);
-    scalars[SCALAR_CLIP] = fmin(1.0f, bound / (sqrt(sum8(sum)) + 1e-6f));
+    const float norm = sqrt(sum8(sum));
+    if ((as_uint(norm) & 0x7F800000u) == 0x7F800000u)
+        skip_update(scalars);
+    else
+        scalars[SCALAR_CLIP] = as_uint(fmin(1.0f, bound / (norm + 1e-6f)));
 }

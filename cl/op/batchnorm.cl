@@ -151,7 +151,7 @@ typedef struct {
 } statistics_of;
 
 /* Combines the splits for one octet, in order: mean and 1/deviation. The first work-item of an octet
- * `keeps` them, and moves the running statistics. */
+ * `keeps` them, and moves the running statistics, unless a channel's would not be finite. */
 static inline void combine_moments(__global const float *partial, const statistics_of *of, uint c,
                                    bool keeps, __global float *statistics,
                                    __global float *running_mean, __global float *running_variance,
@@ -176,8 +176,11 @@ static inline void combine_moments(__global const float *partial, const statisti
     const float8 old_mean = load8(running_mean + c, count),
                  old_variance = load8(running_variance + c, count);
     const float8 unbiased = squares / (float)max(of->pixels - 1, 1u);
-    store8(old_mean + of->momentum * (k->mean - old_mean), running_mean + c, count);
-    store8(old_variance + of->momentum * (unbiased - old_variance), running_variance + c, count);
+    const float8 mean = old_mean + of->momentum * (k->mean - old_mean),
+                 variance = old_variance + of->momentum * (unbiased - old_variance);
+    const int8 good = finite8(mean) & finite8(variance);
+    store8(select(old_mean, mean, good), running_mean + c, count);
+    store8(select(old_variance, variance, good), running_variance + c, count);
 }
 
 /* The splits combined by a launch of its own. */

@@ -7,7 +7,7 @@
  *
  * Samples from SCALAR_COUNT on are padding: loss, hit and gradient are 0. A label that is no class
  * has no loss (NaN), no hit and no gradient; the host refuses one before it gets here, but not in
- * batches that are handed over on the device.
+ * batches that are handed over on the device. A loss that is not finite has no hit.
  */
 
 /* A hit is 1 where the first largest logit is the label's. */
@@ -50,9 +50,11 @@ __kernel void softmax_cross_entropy_forward(__global const float *x, uint x_offs
         sum += exp(d);
         distance += d;
     }
-    losses[n] = log(sum) - (1.0f - smoothing) * (row[label] - largest) -
-                smoothing / (float)classes * distance;
-    hits[n] = winner == label ? 1.0f : 0.0f;
+    const float loss = log(sum) - (1.0f - smoothing) * (row[label] - largest) -
+                       smoothing / (float)classes * distance;
+    const bool finite = (as_uint(loss) & 0x7F800000u) != 0x7F800000u;
+    losses[n] = loss;
+    hits[n] = finite && winner == label ? 1.0f : 0.0f;
 }
 
 __kernel void softmax_cross_entropy_backward(__global const float *x, uint x_offset,

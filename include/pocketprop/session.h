@@ -74,8 +74,7 @@ PP_API void pp_session_destroy(pp_session *session); /* waits for the device; ac
  *
  * Inputs and labels, or one of both, may lie in the application's device memory in place of host
  * memory, in the same form: they are copied on the device, in the order of its queue (opencl.h).
- * The host does not see such labels; one that is no class makes the loss NaN, and its sample adds
- * nothing to the gradient. */
+ * The host does not see such labels; one that is no class has no finite loss (pp_session_step). */
 typedef struct pp_batch {
     const float *inputs;   /* [count, height, width, channels] */
     const uint8_t *pixels; /* the same as bytes, where the graph's input is pp_graph_input_bytes */
@@ -109,9 +108,16 @@ pp_session_unmap_inputs(pp_session *session); /* drops what was written, if anyt
 
 /* Forward, backward and, on the last micro-step of an accumulation, update. `learning_rate` is read
  * in the micro-step that updates. PP_ERROR_INVALID_ARGUMENT: a batch that is not the plan's size,
- * lacks labels or targets, or has a label that is no class; nothing has been done then.
- * PP_ERROR_UNSUPPORTED: a plan for inference. PP_ERROR_DEVICE, PP_ERROR_OUT_OF_MEMORY: the device's
- * refusals.
+ * lacks labels or targets, or has a label that is no class, or a rate that is not finite; nothing has
+ * been done then. PP_ERROR_UNSUPPORTED: a plan for inference. PP_ERROR_DEVICE,
+ * PP_ERROR_OUT_OF_MEMORY: the device's refusals.
+ *
+ * What a step learns is always finite. Where the loss of a sample is not, or with clip_norm the
+ * gradients' norm, the whole update is left out: parameters and moments stay as they are to the bit,
+ * running statistics in those channels that are not finite. Where the loss is finite and a gradient
+ * is not, without clip_norm, the elements it concerns stay as they are. The device sees to that by
+ * itself, the call succeeds, and pp_session_read_metrics counts what happened; to stop training at
+ * it, look there every few steps. Adam's corrections count updates that are left out.
  *
  * A refusal in the middle of a step may leave some parameters updated and others not, so nothing is
  * made of them any more: from then on every call with a batch, pp_session_read_parameter,
@@ -139,7 +145,11 @@ PP_API pp_status pp_session_predict_to(pp_session *session, const pp_batch *batc
 typedef struct pp_metrics {
     double loss_sum;  /* of the samples' losses */
     uint64_t correct; /* samples whose largest logit is the label's */
-    uint64_t count;   /* samples */
+    uint64_t count;   /* samples, without the following */
+    /* Samples whose loss is NaN or infinite, in training and evaluation; no sum has them. */
+    uint64_t not_finite;
+    uint64_t skipped_updates; /* of pp_session_step, left out since loss or norm was not finite */
+    uint64_t kept_elems;      /* of parameters, in all updates: left as they were */
 } pp_metrics;
 PP_API pp_status pp_session_read_metrics(pp_session *session, pp_metrics *metrics_out);
 PP_API pp_status pp_session_reset_metrics(pp_session *session);

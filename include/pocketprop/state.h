@@ -59,8 +59,9 @@ PP_API void pp_state_read_tensor(const pp_state *state, size_t parameter, pp_sta
 /* Everything else. */
 typedef struct pp_state_counts {
     uint64_t seed, steps, updates;
-    uint64_t samples;     /* behind the metrics */
-    float loss_sum, hits; /* the metrics */
+    uint64_t samples;     /* behind the metrics, with those that have no finite loss */
+    float loss_sum, hits; /* the metrics, and below */
+    uint32_t not_finite, skipped_updates, kept_elems;
 } pp_state_counts;
 PP_API void pp_state_read_counts(const pp_state *state, pp_state_counts *counts_out);
 PP_API void pp_state_write_counts(pp_state *state, const pp_state_counts *counts);

@@ -9,17 +9,18 @@
 #include "cli/setup.h"
 
 static void write_result(const cli_setup *setup, const pp_metrics *metrics, double seconds) {
-    double count = (double)metrics->count;
+    const double count = (double)metrics->count, all = count + (double)metrics->not_finite;
     pp__json json;
     pp__json_begin(&json, cli_write_to_file, stdout, 1);
     pp__json_open_object(&json, NULL);
     pp__json_text(&json, "model", setup->settings->model);
     pp__json_text(&json, "data", setup->settings->data);
     pp__json_text(&json, "split", setup->settings->split);
-    pp__json_integer(&json, "samples", metrics->count);
+    pp__json_integer(&json, "samples", metrics->count + metrics->not_finite);
+    pp__json_integer(&json, "not_finite", metrics->not_finite);
     pp__json_real(&json, "loss", count > 0 ? metrics->loss_sum / count : NAN);
-    pp__json_real(&json, "top1", count > 0 ? 100 * (double)metrics->correct / count : NAN);
-    pp__json_real(&json, "images_per_second", seconds > 0 ? count / seconds : NAN);
+    pp__json_real(&json, "top1", all > 0 ? 100 * (double)metrics->correct / all : NAN);
+    pp__json_real(&json, "images_per_second", seconds > 0 ? all / seconds : NAN);
     pp__json_integer(&json, "planned_peak_bytes", setup->summary.peak_bytes);
     pp__json_integer(&json, "real_peak_bytes", cli_peak_bytes(setup));
     pp__json_close(&json);
@@ -27,10 +28,13 @@ static void write_result(const cli_setup *setup, const pp_metrics *metrics, doub
 }
 
 static void print_result(const cli_setup *setup, const pp_metrics *metrics, double seconds) {
-    double count = (double)metrics->count;
-    printf("%s on %" PRIu64 " samples of %s (%s): loss %.6f, top-1 %.2f %%, %.0f images/s\n",
-           setup->settings->model, metrics->count, setup->settings->data, setup->settings->split,
-           metrics->loss_sum / count, 100 * (double)metrics->correct / count, count / seconds);
+    const double count = (double)metrics->count, all = count + (double)metrics->not_finite;
+    printf("%s on %.0f samples of %s (%s): loss %.6f, top-1 %.2f %%, %.0f images/s\n",
+           setup->settings->model, all, setup->settings->data, setup->settings->split,
+           metrics->loss_sum / count, 100 * (double)metrics->correct / all, all / seconds);
+    if (metrics->not_finite)
+        printf("the loss of %" PRIu64 " samples is NaN or infinite; it is left out above\n",
+               metrics->not_finite);
     printf("planned peak %s, real peak %s\n", cli_bytes_text(setup->summary.peak_bytes).text,
            cli_bytes_text(cli_peak_bytes(setup)).text);
 }

@@ -40,6 +40,7 @@ typedef struct training {
     uint64_t micro_steps;   /* since the last update */
     uint64_t last_update;   /* which a rest of micro-steps follows that makes none; 0: no rest */
     pp_metrics trained;     /* of the running epoch, up to its last measurement */
+    uint64_t looked_at;     /* the update behind which a fault was looked for last */
     cli_epoch last;         /* of the last epoch, the test's of the last whole one */
     double started;
 } training;
@@ -157,14 +158,38 @@ static int measure(training *run) {
     return code;
 }
 
+/* Ends the run where updates were left out, wholly or in part, so that nothing is saved behind them;
+ * if asked to go on, where no loss of the epoch is finite. */
+static int look_for_faults(training *run) {
+    const pp_metrics *found = &run->trained;
+    const int code = measure(run);
+    run->looked_at = pp_session_update_count(run->setup.session);
+    if (code || (!found->skipped_updates && !found->kept_elems)) return code;
+    const bool skips = !strcmp(run->setup.settings->on_nan, "skip");
+    if (skips && found->count) return CLI_OK;
+    cli_progress_clear(&run->progress);
+    fprintf(stderr,
+            "pocketprop train: %s, by update %" PRIu64 ": %" PRIu64 " of %" PRIu64
+            " losses are NaN or infinite, %" PRIu64 " updates were left out, of others %" PRIu64
+            " elements; a lower --lr may help%s\n",
+            run->progress.label, run->looked_at, found->not_finite,
+            found->count + found->not_finite, found->skipped_updates, found->kept_elems,
+            skips ? "" : ", --on-nan skip goes on");
+    return CLI_FAILURE;
+}
+
 /* A checkpoint lies between two updates. Behind the last one of a run that ends in the midst of
  * another there is no later place for it. */
-static void save_when_due(training *run, uint64_t epoch, uint64_t updates_before) {
+static int save_when_due(training *run, uint64_t epoch, uint64_t updates_before) {
+    enum { LOOK_EVERY = 32 };
     const uint64_t updates = pp_session_update_count(run->setup.session);
     const bool updated = updates > updates_before;
     run->micro_steps = updated ? 0 : run->micro_steps + 1;
-    if (updated && (cli_checkpoints_due(&run->checkpoints) || updates == run->last_update))
-        cli_checkpoints_save(&run->checkpoints, epoch, run->epoch_samples);
+    const bool due = cli_checkpoints_due(&run->checkpoints) || updates == run->last_update;
+    if (!updated || (!due && updates < run->looked_at + LOOK_EVERY)) return CLI_OK;
+    int code = look_for_faults(run);
+    if (!code && due) cli_checkpoints_save(&run->checkpoints, epoch, run->epoch_samples);
+    return code;
 }
 
 /* An update that was begun is finished, into the next epoch if need be, so that nothing of it is
@@ -183,9 +208,12 @@ static int restore_metrics(training *run) {
     if (status == PP_ERROR_UNSUPPORTED) return CLI_OK;
     if (status != PP_OK) return cli_check(&run->setup, status);
     pp_state_read_counts(state, &counts);
-    counts.samples = run->trained.count;
+    counts.samples = run->trained.count + run->trained.not_finite;
     counts.loss_sum = (float)run->trained.loss_sum;
     counts.hits = (float)run->trained.correct;
+    counts.not_finite = (uint32_t)run->trained.not_finite;
+    counts.skipped_updates = (uint32_t)run->trained.skipped_updates;
+    counts.kept_elems = (uint32_t)run->trained.kept_elems;
     pp_state_write_counts(state, &counts);
     status = pp_state_load(state, session);
     pp_state_destroy(state);
@@ -220,9 +248,9 @@ static int train_steps(training *run, uint64_t epoch) {
         run->last.learning_rate = (double)rate;
         if (!code && cli_progress_wants_metrics(&run->progress)) code = measure(run);
         if (!code) cli_progress_advance(&run->progress, batch.count);
-        if (!code) save_when_due(run, epoch, updates);
+        if (!code) code = save_when_due(run, epoch, updates);
     }
-    return code ? code : measure(run);
+    return code ? code : look_for_faults(run);
 }
 
 /* From the sample on that the run stands at. */
@@ -269,9 +297,10 @@ static int test_epoch(training *run) {
     const bool updating = run->setup.settings->checkpoint && run->micro_steps;
     const volatile sig_atomic_t *stop = updating ? NULL : &interrupted;
     int code = cli_evaluate(&run->setup, run->test_loader, stop, &metrics);
-    if (code || !goes_on(run) || !metrics.count) return code;
-    run->last.test_loss = metrics.loss_sum / (double)metrics.count;
-    run->last.test_top1 = 100 * (double)metrics.correct / (double)metrics.count;
+    const double count = (double)metrics.count, all = count + (double)metrics.not_finite;
+    if (code || !goes_on(run) || all == 0) return code;
+    run->last.test_loss = count > 0 ? metrics.loss_sum / count : NAN;
+    run->last.test_top1 = 100 * (double)metrics.correct / all;
     return CLI_OK;
 }
 
@@ -296,6 +325,8 @@ static int log_epoch(training *run, uint64_t epoch) {
     pp__json_open_object(&json, NULL);
     pp__json_integer(&json, "epoch", epoch);
     write_measurements(&json, run);
+    pp__json_integer(&json, "skipped_updates", run->trained.skipped_updates);
+    pp__json_integer(&json, "kept_elems", run->trained.kept_elems);
     pp__json_real(&json, "seconds", run->last.seconds);
     pp__json_close(&json);
     bool written = pp__json_end(&json);
@@ -312,6 +343,11 @@ static void print_epoch(const training *run) {
             cli_real_text(last->train_top1, 2).text, cli_real_text(last->test_loss, 4).text,
             cli_real_text(last->test_top1, 2).text, cli_real_text(last->images_per_second, 0).text,
             cli_real_text(last->seconds, 1).text);
+    if (run->trained.skipped_updates || run->trained.kept_elems)
+        fprintf(stderr,
+                "%s: %" PRIu64 " updates left out, and in others %" PRIu64
+                " elements, for NaN or infinity\n",
+                run->progress.label, run->trained.skipped_updates, run->trained.kept_elems);
 }
 
 static int train(training *run) {
@@ -534,6 +570,10 @@ static const cli_group training_options = {
          "with --budget: after N updates measure what each codec does to each value, on a few "
          "images, and choose anew within the budget",
          CLI_COUNT, .offset = offsetof(cli_settings, adapt), .least = 1, .most = 1e9},
+        {"on-nan", "stop|skip",
+         "where a loss or a gradient is NaN or infinite, the update is left out; then end the run, "
+         "which is the default, or go on",
+         CLI_CHOICE, .offset = offsetof(cli_settings, on_nan)},
         {"save", "FILE", "write the weights to a safetensors file when training ends", CLI_TEXT,
          .offset = offsetof(cli_settings, save)},
         {"checkpoint", "DIR",

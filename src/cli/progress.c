@@ -34,7 +34,7 @@ void cli_progress_measure(cli_progress *progress, const pp_metrics *metrics) {
     progress->measured = cli_seconds();
     if (!metrics->count) return;
     double count = (double)metrics->count, seconds = progress->measured - progress->epoch_started;
-    double own = count - (double)progress->epoch_skipped;
+    double own = count + (double)metrics->not_finite - (double)progress->epoch_skipped;
     progress->loss = metrics->loss_sum / count;
     progress->top1_percent = 100 * (double)metrics->correct / count;
     progress->images_per_second = seconds > 0 && own > 0 ? own / seconds : NAN;

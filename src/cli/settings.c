@@ -12,6 +12,7 @@ const cli_settings cli_defaults = {
     .optimizer_bits = "32",
     .transient_bits = "32",
     .schedule = "cosine",
+    .on_nan = "stop",
     .momentum = 0.9,
     .weight_decay = 1e-4,
     .learning_rate = CLI_AUTOMATIC_REAL,

@@ -88,6 +88,7 @@ typedef struct cli_settings {
 
     /* the run */
     uint64_t epochs, steps, seed, time_limit;
+    const char *on_nan;
     const char *checkpoint; /* a folder */
     uint64_t checkpoint_every, keep;
     bool resume;

@@ -17,6 +17,12 @@ pp__ref pp__session_ref(const pp_session *session, uint32_t buffer) {
     return piece_ref(session, &plan->pieces[plan->buffers[buffer].first_piece]);
 }
 
+pp__ref pp__session_scalars(const pp_session *session, uint32_t first) {
+    pp__ref scalars = pp__session_ref(session, session->plan->scalars);
+    scalars.offset_bytes += first * sizeof(uint32_t);
+    return scalars;
+}
+
 /* The step's images in a buffer; one that holds a band alone begins with them. */
 static pp__ref image_ref(const pp_session *session, const pp__plan_step *step, uint32_t buffer) {
     if (buffer == PP__NONE) return (pp__ref){0};

@@ -38,6 +38,9 @@ struct pp_session {
 /* Where a buffer of the plan lies; an empty ref for PP__NONE. */
 pp__ref pp__session_ref(const pp_session *session, uint32_t buffer);
 
+/* The scalars from this one on (op/scalars.h). */
+pp__ref pp__session_scalars(const pp_session *session, uint32_t first);
+
 /* PP_ERROR_DEVICE where the session is torn. */
 pp_status pp__session_check_whole(const pp_session *session);
 

@@ -46,8 +46,10 @@ static pp_status read_all(const pp_session *session, pp_state *state) {
                                 bytes));
             to += bytes;
         }
-    return pp__read_now(session->device, pp__session_ref(session, plan->metrics), state->metrics,
-                        sizeof state->metrics);
+    PP_TRY(pp__read_now(session->device, pp__session_ref(session, plan->metrics), state->metrics,
+                        sizeof state->metrics));
+    return pp__read_now(session->device, pp__session_scalars(session, PP__SCALAR_NOT_FINITE),
+                        state->counters, sizeof state->counters);
 }
 
 pp_status pp_state_create(const pp_plan *plan, pp_state **state_out) {
@@ -113,7 +115,9 @@ static pp_status check(const pp_state *state, const pp_session *session, int ten
     return PP_OK;
 }
 
+/* Steps are counted anew, so no fault is known of any. */
 static pp_status write(const pp_state *state, pp_session *session, int tensors) {
+    static const uint32_t no_fault = 0;
     const pp_plan *plan = session->plan;
     const unsigned char *from = state->bytes;
     session->torn = true;
@@ -126,6 +130,8 @@ static pp_status write(const pp_state *state, pp_session *session, int tensors) 
                                      from, bytes));
             from += bytes;
         }
+    PP_TRY(pp__write_now(session->device, pp__session_scalars(session, PP__SCALAR_FAULT_STEP),
+                         &no_fault, sizeof no_fault));
     session->seed = state->seed;
     session->step_count = state->step_count;
     session->update_count = state->update_count;
@@ -143,8 +149,10 @@ pp_status pp_state_load(const pp_state *state, pp_session *session) {
     PP_TRY(check(state, session, PP__STATE_TENSORS));
     PP_TRY(write(state, session, PP__STATE_TENSORS));
     session->sample_count = state->sample_count;
-    return pp__write_now(session->device, pp__session_ref(session, session->plan->metrics),
-                         state->metrics, sizeof state->metrics);
+    PP_TRY(pp__write_now(session->device, pp__session_ref(session, session->plan->metrics),
+                         state->metrics, sizeof state->metrics));
+    return pp__write_now(session->device, pp__session_scalars(session, PP__SCALAR_NOT_FINITE),
+                         state->counters, sizeof state->counters);
 }
 
 void pp_state_destroy(pp_state *state) {
@@ -177,7 +185,10 @@ void pp_state_read_counts(const pp_state *state, pp_state_counts *counts_out) {
                                     .updates = state->update_count,
                                     .samples = state->sample_count,
                                     .loss_sum = state->metrics[0],
-                                    .hits = state->metrics[1]};
+                                    .hits = state->metrics[1],
+                                    .not_finite = state->counters[0],
+                                    .skipped_updates = state->counters[1],
+                                    .kept_elems = state->counters[2]};
 }
 
 void pp_state_write_counts(pp_state *state, const pp_state_counts *counts) {
@@ -187,4 +198,7 @@ void pp_state_write_counts(pp_state *state, const pp_state_counts *counts) {
     state->sample_count = counts->samples;
     state->metrics[0] = counts->loss_sum;
     state->metrics[1] = counts->hits;
+    state->counters[0] = counts->not_finite;
+    state->counters[1] = counts->skipped_updates;
+    state->counters[2] = counts->kept_elems;
 }

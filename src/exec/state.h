@@ -23,6 +23,7 @@ struct pp_state {
     pp_engine *engine;
     uint64_t seed, step_count, update_count, sample_count;
     float metrics[2];
+    uint32_t counters[PP__SCALAR_COUNTERS];
     pp__state_parameter *parameters;
     size_t parameter_count;
     unsigned char *bytes;

@@ -92,7 +92,7 @@ static pp_status check_batch(const pp_session *session, const pp_batch *batch, b
 }
 
 static void fill_scalars(const pp_session *session, uint32_t *words, uint32_t labelled_count,
-                         double rate) {
+                         uint32_t first_step, double rate) {
     const pp_plan *plan = session->plan;
     const pp_optimizer *o = &plan->optimizer;
     double updates = (double)session->update_count + 1;
@@ -104,6 +104,7 @@ static void fill_scalars(const pp_session *session, uint32_t *words, uint32_t la
     words[PP__SCALAR_RATE] = float_bits(rate);
     words[PP__SCALAR_CORRECTION1] = float_bits(1.0 / (1.0 - pow((double)o->beta1, updates)));
     words[PP__SCALAR_CORRECTION2] = float_bits(1.0 / sqrt(1.0 - pow((double)o->beta2, updates)));
+    words[PP__SCALAR_FIRST_STEP] = first_step;
 }
 
 /* From host memory, unless the host wrote them where they belong, or from the device. */
@@ -134,14 +135,14 @@ static pp_status transfer_labels(pp_session *session, const pp_batch *batch, uin
 /* Transfers a batch and the scalars. Waits only for the transfer before the last, so that the host
  * is at most two steps ahead; that is what pp_batch promises its caller. */
 static pp_status transfer(pp_session *session, const pp_batch *batch, uint32_t labelled_count,
-                          double rate) {
+                          uint32_t first_step, double rate) {
     size_t place = session->batch_count % PP__SESSION_IN_FLIGHT;
     if (session->batch_count >= PP__SESSION_IN_FLIGHT)
         PP_TRY(pp__wait_write(session->device, session->tickets[place]));
     uint64_t ticket;
     PP_TRY(transfer_inputs(session, batch, &ticket));
     if (labelled_count) PP_TRY(transfer_labels(session, batch, labelled_count, &ticket));
-    fill_scalars(session, session->scalars[place], labelled_count, rate);
+    fill_scalars(session, session->scalars[place], labelled_count, first_step, rate);
     PP_TRY(pp__write(session->device, pp__session_ref(session, session->plan->scalars),
                      session->scalars[place], PP__SCALAR_HOST_WORDS * sizeof(uint32_t), &ticket));
     session->tickets[place] = ticket;
@@ -166,7 +167,7 @@ pp_status pp_session_unmap_inputs(pp_session *session) {
 
 pp_status pp__session_transfer(pp_session *session, const pp_batch *batch) {
     PP_TRY(check_batch(session, batch, true));
-    return transfer(session, batch, batch->count, 0);
+    return transfer(session, batch, batch->count, PP__NOT_TRAINING, 0);
 }
 
 /* A call that was refused half-way waits for what it had enqueued, which may still read the caller's
@@ -178,7 +179,8 @@ static pp_status settle(const pp_session *session, pp_status status) {
 
 /* One micro-step on a batch that was checked. */
 static pp_status run_step(pp_session *session, const pp_batch *batch, double rate) {
-    PP_TRY(transfer(session, batch, batch->count, rate));
+    const uint32_t first_step = (uint32_t)(session->step_count - session->micro_step);
+    PP_TRY(transfer(session, batch, batch->count, first_step, rate));
     PP_TRY(pp__stream_run(session->micro_step ? session->next : session->first));
     const bool is_last = session->micro_step + 1 == session->plan->accumulate;
     return is_last && session->plan->updates_at_end ? pp__stream_run(session->update) : PP_OK;
@@ -195,6 +197,9 @@ pp_status pp_session_step(pp_session *session, const pp_batch *batch, float lear
                         "session: a training batch of %" PRIu32
                         " samples; the plan's batch is %" PRIu32,
                         batch->count, plan->batch);
+    if (!isfinite(learning_rate))
+        return pp__fail(session->engine, PP_ERROR_INVALID_ARGUMENT,
+                        "session: a learning rate of %g", (double)learning_rate);
     session->torn = true;
     PP_TRY(settle(session, run_step(session, batch, (double)learning_rate)));
     session->torn = false;
@@ -209,7 +214,7 @@ pp_status pp_session_step(pp_session *session, const pp_batch *batch, float lear
 /* Forward on a batch that was checked. */
 static pp_status run_inference(pp_session *session, const pp_batch *batch,
                                uint32_t labelled_count) {
-    PP_TRY(transfer(session, batch, labelled_count, 0));
+    PP_TRY(transfer(session, batch, labelled_count, PP__NOT_TRAINING, 0));
     return pp__stream_run(session->inference);
 }
 
@@ -257,15 +262,27 @@ pp_status pp_session_read_metrics(pp_session *session, pp_metrics *metrics_out) 
     float sums[2];
     PP_TRY(pp__read_now(session->device, pp__session_ref(session, session->plan->metrics), sums,
                         sizeof sums));
-    *metrics_out = (pp_metrics){(double)sums[0], (uint64_t)sums[1], session->sample_count};
+    uint32_t counters[PP__SCALAR_COUNTERS];
+    PP_TRY(pp__read_now(session->device, pp__session_scalars(session, PP__SCALAR_NOT_FINITE),
+                        counters, sizeof counters));
+    const uint32_t not_finite = counters[0];
+    *metrics_out = (pp_metrics){.loss_sum = (double)sums[0],
+                                .correct = (uint64_t)sums[1],
+                                .count = session->sample_count - not_finite,
+                                .not_finite = not_finite,
+                                .skipped_updates = counters[1],
+                                .kept_elems = counters[2]};
     return PP_OK;
 }
 
 pp_status pp_session_reset_metrics(pp_session *session) {
     static const float zeros[2] = {0};
+    static const uint32_t no_counts[PP__SCALAR_COUNTERS] = {0};
     session->sample_count = 0;
-    return pp__write_now(session->device, pp__session_ref(session, session->plan->metrics), zeros,
-                         sizeof zeros);
+    PP_TRY(pp__write_now(session->device, pp__session_ref(session, session->plan->metrics), zeros,
+                         sizeof zeros));
+    return pp__write_now(session->device, pp__session_scalars(session, PP__SCALAR_NOT_FINITE),
+                         no_counts, sizeof no_counts);
 }
 
 pp_status pp_session_finish(pp_session *session) {

@@ -20,7 +20,7 @@
 static const char format[] = "1";
 static const char part_suffix[] = ".part";
 
-enum { NAME_TEXT = 512, MOST_NAME = 480, NUMBER_TEXT = 24, ENTRIES = 15, REASON_TEXT = 1024 };
+enum { NAME_TEXT = 512, MOST_NAME = 480, NUMBER_TEXT = 24, ENTRIES = 24, REASON_TEXT = 1024 };
 
 static const char *const moment_prefixes[] = {
     [PP_STATE_MOMENT1] = "optimizer.moment1.", [PP_STATE_MOMENT2] = "optimizer.moment2."};
@@ -85,12 +85,14 @@ typedef struct writing {
     size_t entry_count;
 } writing;
 
+/* One too many would be missed by every reader. */
 static void add_text(writing *w, const char *key, const char *value) {
-    if (value) w->entries[w->entry_count++] = (pp__safe_entry){key, value};
+    if (value && w->entry_count < ENTRIES)
+        w->entries[w->entry_count++] = (pp__safe_entry){key, value};
 }
 
 static void add_number(writing *w, const char *key, uint64_t number) {
-    char *text = w->numbers[w->entry_count];
+    char *text = w->numbers[w->entry_count % ENTRIES];
     snprintf(text, NUMBER_TEXT, "%" PRIu64, number);
     add_text(w, key, text);
 }
@@ -117,6 +119,9 @@ static void add_metadata(writing *w) {
     add_number(w, "metrics.samples", counts.samples);
     add_float(w, "metrics.loss_sum", counts.loss_sum);
     add_float(w, "metrics.hits", counts.hits);
+    add_number(w, "metrics.not_finite", counts.not_finite);
+    add_number(w, "metrics.skipped_updates", counts.skipped_updates);
+    add_number(w, "metrics.kept_elems", counts.kept_elems);
     add_number(w, "epoch", w->place->epoch);
     add_number(w, "epoch.samples", w->place->samples);
     add_text(w, "policy", w->place->policy);
@@ -337,6 +342,15 @@ static pp_status read_float(const pp_checkpoint *c, const char *key, float *valu
     return PP_OK;
 }
 
+/* Files of earlier versions have none. */
+static pp_status read_counter(const pp_checkpoint *c, const char *key, uint32_t *counter_out) {
+    uint64_t number = 0;
+    if (pp__safe_metadata(c->file, key)) PP_TRY(read_number(c, key, &number));
+    if (number > UINT32_MAX) return fail_entry(c, key);
+    *counter_out = (uint32_t)number;
+    return PP_OK;
+}
+
 static pp_status read_metadata(pp_checkpoint *c) {
     const char *version = pp__safe_metadata(c->file, "pocketprop.checkpoint");
     if (!version || strcmp(version, format) != 0)
@@ -353,6 +367,9 @@ static pp_status read_metadata(pp_checkpoint *c) {
     PP_TRY(read_number(c, "metrics.samples", &c->counts.samples));
     PP_TRY(read_float(c, "metrics.loss_sum", &c->counts.loss_sum));
     PP_TRY(read_float(c, "metrics.hits", &c->counts.hits));
+    PP_TRY(read_counter(c, "metrics.not_finite", &c->counts.not_finite));
+    PP_TRY(read_counter(c, "metrics.skipped_updates", &c->counts.skipped_updates));
+    PP_TRY(read_counter(c, "metrics.kept_elems", &c->counts.kept_elems));
     PP_TRY(read_number(c, "epoch", &c->place.epoch));
     PP_TRY(read_number(c, "epoch.samples", &c->place.samples));
     c->place.updates = c->counts.updates;

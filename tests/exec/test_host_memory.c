@@ -386,8 +386,8 @@ START_TEST(refuses_batches_on_the_device) {
 }
 END_TEST
 
-/* Labels that only kernels see: one that is no class has no gradient and a loss that is no number,
- * and the memory beside the logits is left alone. */
+/* Labels that only kernels see: one that is no class has no finite loss, its update is left out, and
+ * the memory beside the logits is left alone. */
 START_TEST(labels_that_are_no_class) {
     static const int32_t wrong[BATCH] = {CLASSES, -1, INT32_MAX, INT32_MIN};
     const pp_plan_options plain = {.batch = BATCH};
@@ -403,7 +403,8 @@ START_TEST(labels_that_are_no_class) {
     const pp_batch batch = {.inputs = inputs[0], .device_labels = {memory, 0}, .count = BATCH};
     TEST_OK(pp_session_step(t.session, &batch, 0.1f));
     TEST_OK(pp_session_read_metrics(t.session, &metrics));
-    ck_assert(isnan(metrics.loss_sum) && metrics.correct == 0);
+    ck_assert(metrics.not_finite == BATCH && metrics.count == 0 && metrics.correct == 0);
+    ck_assert(metrics.skipped_updates == 1 && metrics.kept_elems == 0);
     float *after = trainer_read(&t, "fc.weight");
     ck_assert_mem_eq(after, before, trainer_elems(&t, "fc.weight") * sizeof *after);
     free(before);
