@@ -13,10 +13,10 @@
  * parameters and running statistics under their own names and in PyTorch's layouts, so that
  * pp_weights_load and other programs read it as weights; the optimizer's moments as
  * "optimizer.moment1.NAME" (float32 in the same layouts, or 8-bit codes as they are stored); a replay
- * set as "replay.*"; and in its metadata the counts, the seed, the place in the data, the policy, a
- * fingerprint of the network and the optimizer, and a checksum of the whole file. Every draw, of
- * dropout, of random rounding and of the data's order, is keyed by seed and step, so these numbers
- * are all of the random state.
+ * set as "replay.*"; and in its metadata the optimizer, the counts, the seed, the place in the data,
+ * the policy, a fingerprint of the network and its moments, and a checksum of the whole file. Every
+ * draw, of dropout, of random rounding and of the data's order, is keyed by seed and step, so these
+ * numbers are all of the random state.
  *
  * A session that loads a checkpoint goes on bit for bit as the one that saved it would have. Codecs,
  * budget, bands and batch may differ; another network or optimizer is refused.

@@ -46,6 +46,7 @@ typedef struct pp_optimizer {
 
 /* "sgd", "adam", "adamw". False: no such name. */
 PP_API bool pp_optimizer_kind_read(const char *name, pp_optimizer_kind *kind_out);
+PP_API const char *pp_optimizer_kind_name(pp_optimizer_kind kind);
 
 typedef enum pp_schedule_kind {
     PP_SCHEDULE_CONSTANT,

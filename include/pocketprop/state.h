@@ -58,6 +58,7 @@ PP_API void pp_state_read_tensor(const pp_state *state, size_t parameter, pp_sta
 
 /* Everything else. */
 typedef struct pp_state_counts {
+    pp_optimizer_kind optimizer; /* whose moments they are */
     uint64_t seed, steps, updates;
     uint64_t samples;     /* behind the metrics, with those that have no finite loss */
     float loss_sum, hits; /* the metrics, and below */

@@ -57,6 +57,7 @@ pp_status pp_state_create(const pp_plan *plan, pp_state **state_out) {
     pp_state *state;
     PP_TRY(pp__allocate(plan->engine, 1, sizeof *state, &state));
     state->engine = plan->engine;
+    state->optimizer = plan->optimizer.kind;
     size_t bytes;
     const pp_status status = describe(plan, state, &bytes);
     if (status == PP_OK)
@@ -98,6 +99,12 @@ static pp_status check(const pp_state *state, const pp_session *session, int ten
                         "state: %zu parameters and running statistics; the session's network has "
                         "%zu",
                         state->parameter_count, plan->parameter_count);
+    /* Adam's moments fit AdamW's, and mean something else: the decay is in them. */
+    if (tensors > PP__STATE_MOMENT1 && state->optimizer != plan->optimizer.kind)
+        return pp__fail(session->engine, PP_ERROR_SHAPE,
+                        "state: the moments are %s's; the session's optimizer is %s",
+                        pp_optimizer_kind_name(state->optimizer),
+                        pp_optimizer_kind_name(plan->optimizer.kind));
     for (size_t p = 0; p < plan->parameter_count; p++) {
         const pp__state_parameter *have = &state->parameters[p];
         const pp__plan_parameter *parameter = &plan->parameters[p];
@@ -180,7 +187,8 @@ void pp_state_read_tensor(const pp_state *state, size_t parameter, pp_state_part
 }
 
 void pp_state_read_counts(const pp_state *state, pp_state_counts *counts_out) {
-    *counts_out = (pp_state_counts){.seed = state->seed,
+    *counts_out = (pp_state_counts){.optimizer = state->optimizer,
+                                    .seed = state->seed,
                                     .steps = state->step_count,
                                     .updates = state->update_count,
                                     .samples = state->sample_count,
@@ -192,6 +200,7 @@ void pp_state_read_counts(const pp_state *state, pp_state_counts *counts_out) {
 }
 
 void pp_state_write_counts(pp_state *state, const pp_state_counts *counts) {
+    state->optimizer = counts->optimizer;
     state->seed = counts->seed;
     state->step_count = counts->steps;
     state->update_count = counts->updates;

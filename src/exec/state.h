@@ -21,6 +21,7 @@ typedef struct pp__state_parameter {
 
 struct pp_state {
     pp_engine *engine;
+    pp_optimizer_kind optimizer;
     uint64_t seed, step_count, update_count, sample_count;
     float metrics[2];
     uint32_t counters[PP__SCALAR_COUNTERS];

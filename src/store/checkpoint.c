@@ -112,6 +112,7 @@ static void add_metadata(writing *w) {
     add_text(w, "pocketprop.checkpoint", format);
     add_text(w, "pocketprop.version", pp_version());
     add_number(w, "fingerprint", fingerprint(w->plan, w->state));
+    add_text(w, "optimizer", pp_optimizer_kind_name(counts.optimizer));
     add_number(w, "seed", counts.seed);
     add_number(w, "batch", summary.batch);
     add_number(w, "steps", counts.steps);
@@ -357,6 +358,11 @@ static pp_status read_metadata(pp_checkpoint *c) {
         return pp__fail(c->engine, PP_ERROR_CORRUPT_DATA,
                         "%s: checkpoint format '%.20s', expected '%s'", c->file->path,
                         version ? version : "(none)", format);
+    const char *optimizer = pp__safe_metadata(c->file, "optimizer");
+    if (!pp_optimizer_kind_read(optimizer, &c->counts.optimizer))
+        return pp__fail(c->engine, PP_ERROR_CORRUPT_DATA,
+                        "%s: optimizer '%.20s', expected sgd, adam or adamw", c->file->path,
+                        optimizer ? optimizer : "(none)");
     uint64_t batch;
     PP_TRY(read_number(c, "fingerprint", &c->fingerprint));
     PP_TRY(read_number(c, "seed", &c->counts.seed));
@@ -510,10 +516,21 @@ static pp_status fail_stranger(const pp_checkpoint *c, size_t expected) {
                     c->file->path, found, expected);
 }
 
+/* Adam's and AdamW's moments look alike. */
+static pp_status check_optimizer(const pp_checkpoint *c, const pp_state *state) {
+    pp_state_counts session;
+    pp_state_read_counts(state, &session);
+    if (c->counts.optimizer == session.optimizer) return PP_OK;
+    return pp__fail(c->engine, PP_ERROR_SHAPE, "%s: trained by %s; the session's optimizer is %s",
+                    c->file->path, pp_optimizer_kind_name(c->counts.optimizer),
+                    pp_optimizer_kind_name(session.optimizer));
+}
+
 static pp_status read_state(pp_checkpoint *c, const pp_plan *plan, pp_state *state) {
     float *values = NULL;
     size_t most = 0, parts = 0;
     pp_parameter_info info;
+    PP_TRY(check_optimizer(c, state));
     for (size_t p = 0; p < pp_state_parameter_count(state); p++) {
         pp_plan_read_parameter(plan, p, &info);
         if (info.elem_count > most) most = info.elem_count;

@@ -15,16 +15,22 @@ static bool find_name(const char *name, const char *const *names, size_t name_co
     return false;
 }
 
+static const char *const optimizer_names[] = {
+    [PP_OPTIMIZER_SGD] = "sgd",
+    [PP_OPTIMIZER_ADAM] = "adam",
+    [PP_OPTIMIZER_ADAMW] = "adamw",
+};
+
 bool pp_optimizer_kind_read(const char *name, pp_optimizer_kind *kind_out) {
-    static const char *const names[] = {
-        [PP_OPTIMIZER_SGD] = "sgd",
-        [PP_OPTIMIZER_ADAM] = "adam",
-        [PP_OPTIMIZER_ADAMW] = "adamw",
-    };
     size_t place;
-    if (!find_name(name, names, sizeof names / sizeof *names, &place)) return false;
+    if (!find_name(name, optimizer_names, sizeof optimizer_names / sizeof *optimizer_names, &place))
+        return false;
     *kind_out = (pp_optimizer_kind)place;
     return true;
+}
+
+const char *pp_optimizer_kind_name(pp_optimizer_kind kind) {
+    return optimizer_names[kind];
 }
 
 bool pp_schedule_kind_read(const char *name, pp_schedule_kind *kind_out) {

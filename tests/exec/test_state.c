@@ -172,7 +172,24 @@ START_TEST(what_does_not_fit_is_refused) {
     pp_graph_destroy(wider);
     check_misfit(graph, &plans[0], "the first moment of");
     check_misfit(graph, &plans[2], "the first moment of");
-    check_misfit(graph, &plans[4], "the second moment of");
+    check_misfit(graph, &plans[4], "the moments are sgd's; the session's optimizer is adamw");
+}
+END_TEST
+
+/* Their moments have the same bytes. */
+START_TEST(adam_is_not_adamw) {
+    const pp_plan_options adam = {.batch = BATCH, .optimizer = {.kind = PP_OPTIMIZER_ADAM}},
+                          adamw = {.batch = BATCH, .optimizer = {.kind = PP_OPTIMIZER_ADAMW}};
+    trainer t, other;
+    trainer_create(&t, graph, &adam, 7);
+    trainer_create(&other, graph, &adamw, 7);
+    run_steps(&t, 0, 2);
+    pp_state *state = state_of(&t);
+    TEST_FAILS(pp_state_load(state, other.session), PP_ERROR_SHAPE,
+               "the moments are adam's; the session's optimizer is adamw");
+    pp_state_destroy(state);
+    trainer_destroy(&t);
+    trainer_destroy(&other);
 }
 END_TEST
 
@@ -185,6 +202,7 @@ int main(void) {
     tcase_add_test(tests, moments_of_8_bits_are_among_them);
     tcase_add_test(tests, a_part_of_an_update_is_no_state);
     tcase_add_test(tests, what_does_not_fit_is_refused);
+    tcase_add_test(tests, adam_is_not_adamw);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }

@@ -156,7 +156,9 @@ START_TEST(what_does_not_fit_is_refused) {
         {5, {.batch = 2, .codec = "norm:4", .optimizer = {.momentum = 0.9f}}, NULL},
         {6, {.batch = BATCH, .optimizer = {.momentum = 0.9f}}, "'conv1.weight' has 90 elements"},
         {5, {.batch = BATCH}, "of another optimizer"},
-        {5, {.batch = BATCH, .optimizer = {.kind = PP_OPTIMIZER_ADAM}}, "moment2.conv1.weight"},
+        {5,
+         {.batch = BATCH, .optimizer = {.kind = PP_OPTIMIZER_ADAM}},
+         "trained by sgd; the session's optimizer is adam"},
         {5,
          {.batch = BATCH, .optimizer = {.momentum = 0.9f}, .rules = frozen, .rule_count = 1},
          "of other frozen parameters"},
@@ -189,6 +191,25 @@ START_TEST(what_does_not_fit_is_refused) {
         trainer_destroy(&other);
     }
     trainer_destroy(&t);
+}
+END_TEST
+
+/* Their moments have the same names and bytes. */
+START_TEST(adam_is_not_adamw) {
+    const pp_plan_options adam = {.batch = BATCH, .optimizer = {.kind = PP_OPTIMIZER_ADAM}},
+                          adamw = {.batch = BATCH, .optimizer = {.kind = PP_OPTIMIZER_ADAMW}};
+    const char *folder = make_path("adam");
+    trainer t, other;
+    create(&t, 5, &adam);
+    create(&other, 5, &adamw);
+    run_steps(&t, 0, 2);
+    TEST_OK(pp_checkpoint_save(t.session, folder, &place, 1));
+    pp_checkpoint *checkpoint = open_newest(folder);
+    TEST_FAILS(pp_checkpoint_load(checkpoint, other.session), PP_ERROR_SHAPE,
+               "trained by adam; the session's optimizer is adamw");
+    pp_checkpoint_close(checkpoint);
+    trainer_destroy(&t);
+    trainer_destroy(&other);
 }
 END_TEST
 
@@ -425,6 +446,7 @@ int main(void) {
     tcase_add_loop_test(test, goes_on_bit_for_bit, 0, PLANS);
     tcase_add_test(test, everything_comes_back);
     tcase_add_test(test, what_does_not_fit_is_refused);
+    tcase_add_test(test, adam_is_not_adamw);
     tcase_add_test(test, the_newest_are_kept);
     tcase_add_test(test, damaged_ones_are_passed_over);
     tcase_add_test(test, every_byte_counts);
