@@ -38,10 +38,11 @@ pp_status pp__fail_system(pp_engine *engine, const char *path, const char *actio
 
 void pp__sync_folder_of(const char *path) {
     char folder[PP__PATH_CAPACITY];
-    const char *slash = strrchr(path, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1,
-             slash ? path : ".");
-    const int descriptor = open(folder, O_RDONLY | O_DIRECTORY);
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') length--; /* "run/" lies where "run" does */
+    while (length && path[length - 1] != '/') length--;
+    snprintf(folder, sizeof folder, "%.*s", length ? (int)length : 1, length ? path : ".");
+    const int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor < 0) return;
     (void)fsync(descriptor);
     close(descriptor);

@@ -294,9 +294,7 @@ pp_status pp_checkpoint_save(pp_session *session, const char *folder,
     char path[PP__PATH_CAPACITY];
     const uint64_t updates = pp_session_update_count(session);
     PP_TRY(file_path(engine, folder, updates, path));
-    if (mkdir(folder, 0777) == 0)
-        pp__sync_folder_of(folder);
-    else if (errno != EEXIST)
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
         return pp__fail_system(engine, folder, "make the folder", errno);
     pp_state *state;
     PP_TRY(pp_state_save(session, &state));
@@ -305,6 +303,8 @@ pp_status pp_checkpoint_save(pp_session *session, const char *folder,
     const pp_status status = write_state(&w, path);
     pp_state_destroy(state);
     PP_TRY(status);
+    /* Whoever made the folder may not have synced its own entry; where it was, this costs nothing. */
+    pp__sync_folder_of(folder);
     remove_old(engine, folder, updates, keep ? keep : 1);
     return PP_OK;
 }

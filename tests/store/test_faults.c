@@ -349,6 +349,25 @@ START_TEST(every_write_fails_once) {
 }
 END_TEST
 
+/* What is on disk behind a power cut: the file, its name in the folder, and the folder's own name,
+ * whoever made it and however it is written. */
+START_TEST(names_are_synced_too) {
+    static const pp_checkpoint_place place;
+    char parent[256], folder[300];
+    snprintf(parent, sizeof parent, "%s", make_path("parent"));
+    ck_assert_int_eq(mkdir(parent, 0700), 0);
+    snprintf(folder, sizeof folder, "%s/run/", parent);
+    if (_i) ck_assert_int_eq(mkdir(folder, 0700), 0);
+    faulty_files_start(0);
+    OK(pp_checkpoint_save(f.session, folder, &place, 1));
+    (void)faulty_files_stop();
+    ck_assert(faulty_files_synced(folder));
+    ck_assert(faulty_files_synced(parent));
+    snprintf(folder, sizeof folder, "rm -r '%s'", parent);
+    ck_assert_int_eq(system(folder), 0);
+}
+END_TEST
+
 /* /proc takes no file from anybody, root included. */
 START_TEST(a_folder_that_takes_no_file_is_named) {
     static const char path[] = "/proc/pocketprop.file";
@@ -371,6 +390,7 @@ int main(void) {
     tcase_add_unchecked_fixture(test, set_up, tear_down);
     tcase_add_test(test, every_allocation_fails_once);
     tcase_add_loop_test(test, every_write_fails_once, 0, sizeof writers / sizeof *writers);
+    tcase_add_loop_test(test, names_are_synced_too, 0, 2);
     tcase_add_test(test, a_folder_that_takes_no_file_is_named);
     suite_add_tcase(suite, test);
     return test_run(suite);

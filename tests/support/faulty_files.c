@@ -3,14 +3,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/types.h>
+
+enum { SYNCED = 16 };
 
 static struct {
     bool counts;
     size_t calls, fail_at;
     const char *failed;
+    struct stat synced[SYNCED]; /* the first ones */
+    size_t synced_count;
 } state;
 
 void faulty_files_start(size_t fail_at) {
@@ -18,11 +22,21 @@ void faulty_files_start(size_t fail_at) {
     state.calls = 0;
     state.fail_at = fail_at;
     state.failed = NULL;
+    state.synced_count = 0;
 }
 
 const char *faulty_files_stop(void) {
     state.counts = false;
     return state.failed;
+}
+
+bool faulty_files_synced(const char *path) {
+    struct stat info;
+    if (stat(path, &info) != 0) return false;
+    for (size_t i = 0; i < state.synced_count; i++)
+        if (state.synced[i].st_dev == info.st_dev && state.synced[i].st_ino == info.st_ino)
+            return true;
+    return false;
 }
 
 static bool fails(const char *name) {
@@ -89,6 +103,9 @@ int __wrap_fflush(FILE *file) {
 int __real_fsync(int descriptor);
 int __wrap_fsync(int descriptor);
 int __wrap_fsync(int descriptor) {
+    if (state.counts && state.synced_count < SYNCED &&
+        fstat(descriptor, &state.synced[state.synced_count]) == 0)
+        state.synced_count++;
     return fails("fsync") ? refuse() : __real_fsync(descriptor);
 }
 

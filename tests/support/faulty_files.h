@@ -7,6 +7,7 @@
 #ifndef PP_TEST_FAULTY_FILES_H
 #define PP_TEST_FAULTY_FILES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* From now on, call number `fail_at` (from 1; 0: none) fails with ENOSPC, as a full disk makes it
@@ -15,5 +16,8 @@ void faulty_files_start(size_t fail_at);
 
 /* Counts no more; the name of the call that failed, or NULL. */
 const char *faulty_files_stop(void);
+
+/* Whether fsync has been called for this file or folder since the counting began. */
+bool faulty_files_synced(const char *path);
 
 #endif
