@@ -412,6 +412,10 @@ static pp_status write_file(pp_engine *engine, const char *path, const pp__safe_
                             const void *const *data, size_t tensor_count, const char *header,
                             size_t header_bytes) {
     output o = {.engine = engine, .path = path};
+    /* Renaming would put a file in the place of /dev/null. */
+    struct stat info;
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        return pp__fail(engine, PP_ERROR_IO, "%s: cannot write: it is no regular file", path);
     const int length =
         snprintf(o.temporary, sizeof o.temporary, "%s.%ld.part", path, (long)getpid());
     if (length < 0 || (size_t)length >= sizeof o.temporary)

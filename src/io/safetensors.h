@@ -90,8 +90,8 @@ pp_status pp__safe_check_seal(pp__safe_file *file);
 
 /* Writes a whole file under a temporary name in the same folder, syncs it, and renames it to `path`:
  * after a failure what was there still is, and the temporary file is not. `data` has the bytes of
- * each tensor, whose elem_count and offset_bytes are filled in. PP_ERROR_IO;
- * PP_ERROR_OUT_OF_MEMORY. */
+ * each tensor, whose elem_count and offset_bytes are filled in. PP_ERROR_IO, also where a device, a
+ * pipe or a folder is called `path`; PP_ERROR_OUT_OF_MEMORY. */
 pp_status pp__safe_write(pp_engine *engine, const char *path, pp__safe_tensor *tensors,
                          const void *const *data, size_t tensor_count,
                          const pp__safe_entry *entries, size_t entry_count, bool sealed);

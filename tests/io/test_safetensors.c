@@ -194,6 +194,18 @@ START_TEST(a_failed_write_leaves_the_old_file) {
 }
 END_TEST
 
+/* A rename would take its place. */
+START_TEST(a_pipe_stays_a_pipe) {
+    const char *path = make_path("pipe");
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    TEST_FAILS(write_example(path, false), PP_ERROR_IO, "no regular file");
+    struct stat info;
+    ck_assert_int_eq(stat(path, &info), 0);
+    ck_assert(S_ISFIFO(info.st_mode));
+    ck_assert_int_eq(remove(path), 0);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("io/safetensors");
     TCase *test = tcase_create("host");
@@ -201,6 +213,7 @@ int main(void) {
     tcase_add_test(test, a_seal_guards_every_byte);
     tcase_add_test(test, wrong_headers_are_named);
     tcase_add_test(test, a_failed_write_leaves_the_old_file);
+    tcase_add_test(test, a_pipe_stays_a_pipe);
     suite_add_tcase(suite, test);
     return test_run(suite);
 }
