@@ -54,7 +54,8 @@ typedef struct pp_checkpoint_place {
  * and renames it. Then all older ones but the newest `keep` (0 stands for 1) are removed, and what
  * an interrupted write left behind. After a failure everything that was there still is. Waits for the
  * device. PP_ERROR_UNSUPPORTED: between two micro-steps; PP_ERROR_INVALID_ARGUMENT: a parameter's
- * name has more than 480 characters; PP_ERROR_IO; PP_ERROR_OUT_OF_MEMORY; PP_ERROR_DEVICE. */
+ * name has more than 480 characters, or the texts have more than 16 MB; PP_ERROR_IO;
+ * PP_ERROR_OUT_OF_MEMORY; PP_ERROR_DEVICE. */
 PP_API pp_status pp_checkpoint_save(pp_session *session, const char *folder,
                                     const pp_checkpoint_place *place, uint32_t keep);
 

@@ -31,8 +31,9 @@ typedef struct pp_engine pp_engine;
 /* Where host memory comes from. `allocate` returns memory aligned for any C type, or NULL;
  * `release` accepts what `allocate` returned and never NULL. A background thread of a pp_loader
  * calls neither. All host memory of both libraries comes from here, but for what the decoders of
- * image and compressed files (zlib, libjpeg, libpng), the C library's streams and folders and the
- * OpenCL driver allocate for themselves. */
+ * image and compressed files (zlib, libjpeg, libpng), cJSON (about ten times a safetensors
+ * header, which is refused above 16 MiB), the C library's streams and folders and the OpenCL driver
+ * allocate for themselves. */
 typedef struct pp_allocator {
     void *(*allocate)(void *user, size_t bytes);
     void (*release)(void *user, void *memory);

@@ -14,8 +14,8 @@
 #include "util/engine.h"
 #include "util/size.h"
 
-/* The reference implementation's bound on headers; what doubles count exactly. */
-enum { MOST_HEADER_BYTES = 100000000, PIECE_BYTES = 1 << 16, LENGTH_BYTES = 8 };
+enum { PIECE_BYTES = 1 << 16, LENGTH_BYTES = 8 };
+/* What doubles count exactly. */
 static const double most_exact = 9007199254740992.0;
 
 static const char seal_key[] = "\"crc32\":\"";
@@ -204,12 +204,15 @@ static pp_status read_header(pp__safe_file *file, size_t file_bytes) {
     if (fread(length, sizeof length, 1, file->stream) != 1) return fail_reading(file);
     uint64_t bytes = 0;
     for (int i = LENGTH_BYTES; i-- > 0;) bytes = bytes << 8 | length[i];
-    if (bytes > file_bytes - sizeof length || bytes > MOST_HEADER_BYTES)
+    if (bytes > file_bytes - sizeof length)
         return FAIL(file,
                     "%s: a header of %" PRIu64
                     " bytes in a file of %zu; no safetensors file, or "
                     "one that is cut off",
                     file->path, bytes, file_bytes);
+    if (bytes > PP__SAFE_HEADER_BYTES)
+        return FAIL(file, "%s: a header of %" PRIu64 " bytes, expected at most %d", file->path,
+                    bytes, PP__SAFE_HEADER_BYTES);
     file->header_bytes = (size_t)bytes;
     file->data_bytes = file_bytes - sizeof length - file->header_bytes;
     PP_TRY(pp__allocate(file->engine, file->header_bytes + 1, 1, &file->header));
@@ -458,8 +461,12 @@ pp_status pp__safe_write(pp_engine *engine, const char *path, pp__safe_tensor *t
         return pp__fail(engine, PP_ERROR_OUT_OF_MEMORY, "%s: no memory for its header", path);
     /* Blanks behind the object let the data begin at a multiple of eight bytes. */
     const size_t text_bytes = strlen(text), header_bytes = pp__round_up(text_bytes, LENGTH_BYTES);
-    char *header;
-    pp_status status = pp__allocate(engine, header_bytes + 1, 1, &header);
+    char *header = NULL;
+    pp_status status = header_bytes > PP__SAFE_HEADER_BYTES
+                           ? pp__fail(engine, PP_ERROR_INVALID_ARGUMENT,
+                                      "%s: a header of %zu bytes, expected at most %d", path,
+                                      header_bytes, PP__SAFE_HEADER_BYTES)
+                           : pp__allocate(engine, header_bytes + 1, 1, &header);
     if (status == PP_OK) {
         memset(header, ' ', header_bytes);
         memcpy(header, text, text_bytes);

@@ -25,6 +25,11 @@
 
 enum { PP__SAFE_AXES = 8 };
 
+/* Of a header, read or written. Parsing one takes memory from malloc, about ten times as much, and
+ * forty times at the worst; a network of a thousand parameters has 0.2 MB. The format's own bound,
+ * 100 MB, is too much for a small machine. */
+enum { PP__SAFE_HEADER_BYTES = 1 << 24 };
+
 /* Names and widths: pp__safe_type_name, pp__safe_type_bytes. */
 typedef enum pp__safe_type {
     PP__SAFE_F32,
@@ -74,7 +79,7 @@ typedef struct pp__safe_file {
 
 /* Reads and checks the header, and that the file is as long as it says. PP_ERROR_IO: it cannot be
  * opened or read; PP_ERROR_CORRUPT_DATA: anything else is wrong with it; PP_ERROR_OUT_OF_MEMORY.
- * Parsing takes memory from malloc, about ten times the header's bytes. */
+ */
 pp_status pp__safe_open(pp_engine *engine, const char *path, pp__safe_file **file_out);
 void pp__safe_close(pp__safe_file *file); /* accepts NULL */
 
@@ -91,7 +96,8 @@ pp_status pp__safe_check_seal(pp__safe_file *file);
 /* Writes a whole file under a temporary name in the same folder, syncs it, and renames it to `path`:
  * after a failure what was there still is, and the temporary file is not. `data` has the bytes of
  * each tensor, whose elem_count and offset_bytes are filled in. PP_ERROR_IO, also where a device, a
- * pipe or a folder is called `path`; PP_ERROR_OUT_OF_MEMORY. */
+ * pipe or a folder is called `path`; PP_ERROR_INVALID_ARGUMENT: names and texts for a larger header
+ * than is read; PP_ERROR_OUT_OF_MEMORY. */
 pp_status pp__safe_write(pp_engine *engine, const char *path, pp__safe_tensor *tensors,
                          const void *const *data, size_t tensor_count,
                          const pp__safe_entry *entries, size_t entry_count, bool sealed);

@@ -194,6 +194,30 @@ START_TEST(a_failed_write_leaves_the_old_file) {
 }
 END_TEST
 
+/* No more is read than is written. */
+START_TEST(headers_have_a_bound) {
+    const char *path = make_path("bound");
+    static char note[PP__SAFE_HEADER_BYTES + 1];
+    pp__safe_tensor tensor = {.name = "w", .type = PP__SAFE_F32, .axis_count = 0};
+    const void *data[] = {weights};
+    const pp__safe_entry entry = {"note", note};
+    memset(note, 'a', sizeof note - 1);
+    TEST_FAILS(pp__safe_write(test_engine(), path, &tensor, data, 1, &entry, 1, true),
+               PP_ERROR_INVALID_ARGUMENT, "expected at most 16777216");
+    note[sizeof note - 200] = 0;
+    TEST_OK(pp__safe_write(test_engine(), path, &tensor, data, 1, &entry, 1, true));
+    TEST_OK(try_open(path));
+    FILE *file = fopen(path, "wb");
+    ck_assert(file != NULL);
+    for (int i = 0; i < 8; i++) putc((int)((PP__SAFE_HEADER_BYTES + 1ull) >> 8 * i & 0xFF), file);
+    ck_assert_int_eq(fseek(file, PP__SAFE_HEADER_BYTES + 8, SEEK_SET), 0);
+    putc(0, file);
+    ck_assert_int_eq(fclose(file), 0);
+    TEST_FAILS(try_open(path), PP_ERROR_CORRUPT_DATA, "expected at most 16777216");
+    ck_assert_int_eq(remove(path), 0);
+}
+END_TEST
+
 /* A rename would take its place. */
 START_TEST(a_pipe_stays_a_pipe) {
     const char *path = make_path("pipe");
@@ -213,6 +237,7 @@ int main(void) {
     tcase_add_test(test, a_seal_guards_every_byte);
     tcase_add_test(test, wrong_headers_are_named);
     tcase_add_test(test, a_failed_write_leaves_the_old_file);
+    tcase_add_test(test, headers_have_a_bound);
     tcase_add_test(test, a_pipe_stays_a_pipe);
     suite_add_tcase(suite, test);
     return test_run(suite);
