@@ -26,24 +26,15 @@ NETWORKS = "resnet50:64 resnet18:32 resnet20:128 preresnet1001:128=8,16,32".spli
 STEPS = 3
 
 
-def measure(model, batch, threads):
-    import torch
-    import torch.nn.functional as F
+def record_peak(build):
+    """Largest sum of what the allocator holds while the second and the third step run, and what it holds before them.
+    build makes everything a step needs, and returns the step."""
     from torch.profiler import ProfilerActivity, profile, record_function
-    torch.set_num_threads(threads)
-    extent, classes = (224, 1000) if model in ("resnet18", "resnet50") else (32, 10)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
-        network = build_twin(model, classes, in_place=True).to(memory_format=torch.channels_last)
-        optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4, fused=True)
-        images = torch.randn(batch, 3, extent, extent).contiguous(memory_format=torch.channels_last)
-        labels = torch.randint(classes, (batch,))
+        run = build()
         for number in range(STEPS):
             with record_function(f"step {number}"):
-                optimizer.zero_grad()
-                loss = F.cross_entropy(network(images), labels)
-                loss.backward()
-                optimizer.step()
-                del loss
+                run()
     events = sorted(record.profiler.kineto_results.events(), key=lambda event: event.start_ns())
     counted = next(event.start_ns() for event in events if event.name() == "step 1")
     held = peak = start = 0
@@ -54,6 +45,29 @@ def measure(model, batch, threads):
                 peak = max(peak, held)
             else:
                 start = held
+    return peak, start
+
+
+def measure(model, batch, threads):
+    import torch
+    import torch.nn.functional as F
+    torch.set_num_threads(threads)
+    extent, classes = (224, 1000) if model in ("resnet18", "resnet50") else (32, 10)
+
+    def build():
+        network = build_twin(model, classes, in_place=True).to(memory_format=torch.channels_last)
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4, fused=True)
+        images = torch.randn(batch, 3, extent, extent).contiguous(memory_format=torch.channels_last)
+        labels = torch.randint(classes, (batch,))
+
+        def run():
+            optimizer.zero_grad()
+            F.cross_entropy(network(images), labels).backward()
+            optimizer.step()
+
+        return run
+
+    peak, start = record_peak(build)
     return {"model": model, "batch": batch, "extent": extent, "peak_bytes": peak, "between_steps_bytes": start,
             "version": torch.__version__}
 
