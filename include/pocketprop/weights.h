@@ -64,6 +64,9 @@ PP_API size_t pp_weights_report_count(const pp_weights_report *report); /* of ro
 PP_API void pp_weights_report_read(const pp_weights_report *report, size_t index,
                                    pp_weights_row *row_out); /* texts live as long as the report */
 PP_API size_t pp_weights_report_matches(const pp_weights_report *report, pp_weights_match match);
+/* What was taken off by itself, behind the renames: "module.", or "" where names matched as they
+ * are. Lives as long as the report. */
+PP_API const char *pp_weights_report_prefix(const pp_weights_report *report);
 PP_API void pp_weights_report_destroy(pp_weights_report *report); /* accepts NULL */
 
 /* Reads a file into the session's parameters and running statistics. The whole file is read and

@@ -116,6 +116,27 @@ static int run_inspect(const cli_command *command, const cli_settings *settings)
     return code;
 }
 
+/* How many names the copy has that are others than before, and the first of them. */
+static int print_renames(const cli_setup *setup, const pp_tensors *before, const char *path) {
+    pp_tensors *after = NULL;
+    pp_tensor_info old, new, first[2];
+    size_t renamed = 0;
+    const int code = cli_check(setup, pp_tensors_open(setup->engine, path, &after));
+    if (code) return code;
+    for (size_t i = 0; i < pp_tensors_count(after); i++) {
+        pp_tensors_describe(before, i, &old);
+        pp_tensors_describe(after, i, &new);
+        if (!strcmp(old.name, new.name) || renamed++) continue;
+        first[0] = old;
+        first[1] = new;
+    }
+    fprintf(stderr, "%zu of %zu names changed", renamed, pp_tensors_count(after));
+    if (renamed) fprintf(stderr, ", %.200s to %.200s first", first[0].name, first[1].name);
+    fputs("\n", stderr);
+    pp_tensors_close(after);
+    return CLI_OK;
+}
+
 static int run_convert(const cli_command *command, const cli_settings *settings) {
     cli_setup setup;
     pp_tensors *tensors = NULL;
@@ -126,6 +147,7 @@ static int run_convert(const cli_command *command, const cli_settings *settings)
     int code = cli_setup_begin(&setup, command, settings);
     if (!code) code = cli_check(&setup, pp_tensors_open(setup.engine, settings->weights, &tensors));
     if (!code) code = cli_check(&setup, pp_tensors_copy(tensors, settings->out, &options));
+    if (!code && options.rename_count) code = print_renames(&setup, tensors, settings->out);
     pp_tensors_close(tensors);
     cli_setup_end(&setup);
     return code;

@@ -375,6 +375,18 @@ static void print_match(const pp_weights_row *row) {
     }
 }
 
+static void print_report(const pp_weights_report *report) {
+    const char *prefix = pp_weights_report_prefix(report);
+    size_t names = 0;
+    for (size_t i = 0; i < pp_weights_report_count(report); i++) {
+        pp_weights_row row;
+        pp_weights_report_read(report, i, &row);
+        names += row.in_file[0] != '\0';
+        print_match(&row);
+    }
+    if (*prefix) fprintf(stderr, "prefix %s stripped from %zu names\n", prefix, names);
+}
+
 /* A file that does not fit is bad input, whatever the library calls it. */
 int cli_setup_weights(cli_setup *setup) {
     const cli_settings *settings = setup->settings;
@@ -384,11 +396,7 @@ int cli_setup_weights(cli_setup *setup) {
                                         .partial = settings->partial};
     pp_weights_report *report = NULL;
     const pp_status status = pp_weights_load(setup->session, settings->weights, &options, &report);
-    for (size_t i = 0; status == PP_OK && i < pp_weights_report_count(report); i++) {
-        pp_weights_row row;
-        pp_weights_report_read(report, i, &row);
-        print_match(&row);
-    }
+    if (status == PP_OK) print_report(report);
     pp_weights_report_destroy(report);
     return cli_check(setup, status);
 }

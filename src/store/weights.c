@@ -20,6 +20,7 @@ typedef struct row {
 
 struct pp_weights_report {
     pp_engine *engine;
+    char *prefix; /* NULL until one has been taken off */
     row *rows;
     size_t count, capacity;
 };
@@ -40,8 +41,13 @@ size_t pp_weights_report_matches(const pp_weights_report *report, pp_weights_mat
     return count;
 }
 
+const char *pp_weights_report_prefix(const pp_weights_report *report) {
+    return report->prefix ? report->prefix : "";
+}
+
 void pp_weights_report_destroy(pp_weights_report *report) {
     if (!report) return;
+    pp__release(report->engine, report->prefix);
     for (size_t i = 0; i < report->count; i++) {
         pp__release(report->engine, report->rows[i].name);
         pp__release(report->engine, report->rows[i].in_file);
@@ -122,16 +128,23 @@ static size_t common_length(const loading *l) {
     return common;
 }
 
+static pp_status report_prefix(loading *l, size_t length) {
+    PP_TRY(pp__copy_text(l->engine, l->names[0], &l->report->prefix));
+    l->report->prefix[length] = '\0';
+    return PP_OK;
+}
+
 /* Behind what all names begin with up to a '.', the shortest first. */
-static void match_behind_prefix(loading *l) {
+static pp_status match_behind_prefix(loading *l) {
     const size_t common = common_length(l);
     size_t tries = 0;
     for (size_t length = 1; length <= common && tries < MOST_PREFIXES; length++)
         if (l->names[0][length - 1] == '.') {
             tries++;
-            if (match_names(l, length)) return;
+            if (match_names(l, length)) return report_prefix(l, length);
         }
     match_names(l, 0);
+    return PP_OK;
 }
 
 static pp_status add_row(loading *l, pp_weights_match match, const char *name, const char *in_file,
@@ -233,7 +246,7 @@ static pp_status match(loading *l) {
     PP_TRY(pp__allocate(l->engine, pp_plan_parameter_count(l->plan), sizeof *l->tensor_of,
                         &l->tensor_of));
     PP_TRY(pp__allocate(l->engine, l->file->tensor_count, sizeof *l->used, &l->used));
-    if (!match_names(l, 0)) match_behind_prefix(l);
+    if (!match_names(l, 0)) PP_TRY(match_behind_prefix(l));
     PP_TRY(report_all(l));
     return check_report(l);
 }

@@ -26,10 +26,15 @@ START_TEST(weights_go_out_and_come_back) {
              weights, copy);
     found = run(arguments);
     ck_assert_msg(found->status == 0, "%s", found->err);
+    /* Seven convolutions, seven batch-norms of four vectors each, weight and bias of the head. */
+    ck_assert_str_eq(found->err,
+                     "37 of 37 names changed, conv1.weight to module.conv1.weight first\n");
     snprintf(arguments, sizeof arguments,
              "eval --model resnet8-digits --data digits --batch 32 --json --weights %s", copy);
     found = run(arguments);
     ck_assert_msg(found->status == 0, "%s", found->err);
+    ck_assert_msg(strstr(found->err, "prefix module. stripped from 37 names\n") != NULL, "%s",
+                  found->err);
     ck_assert(member(found->out, "top1") == top1);
     ck_assert(member(found->out, "loss") == loss);
     snprintf(arguments, sizeof arguments, "inspect --weights %s --json", copy);

@@ -154,24 +154,32 @@ START_TEST(layouts_and_types) {
 }
 END_TEST
 
+/* `expected` is taken off by itself. */
+static void check_prefix(trainer *t, const char *path, const pp_weights_options *options,
+                         const char *expected) {
+    pp_weights_report *report = NULL;
+    TEST_OK(pp_weights_load(t->session, path, options, &report));
+    ck_assert_str_eq(pp_weights_report_prefix(report), expected);
+    pp_weights_report_destroy(report);
+}
+
 START_TEST(names) {
     static const pp_rename rules[] = {{"net.head.*", "head.*"}, {"net.*", "*"}};
     trainer t;
     create(&t, CLASSES);
     example e = plain;
     e.prefix = "module.";
-    TEST_OK(pp_weights_load(t.session, write_file("prefixed", &e), NULL, NULL));
+    check_prefix(&t, write_file("prefixed", &e), NULL, "module.");
     check_loaded(&t, 0);
     e.prefix = "module.model.";
     e.bookkeeping = e.stranger = false;
-    TEST_OK(pp_weights_load(t.session, write_file("twice", &e), NULL, NULL));
+    check_prefix(&t, write_file("twice", &e), NULL, "module.model.");
     e.prefix = "net.";
-    TEST_OK(pp_weights_load(t.session, write_file("renamed", &e),
-                            &(pp_weights_options){.renames = rules, .rename_count = 2}, NULL));
+    const pp_weights_options renamed = {.renames = rules, .rename_count = 2};
+    check_prefix(&t, write_file("renamed", &e), &renamed, "");
     /* The first rule that matches makes "head.conv.weight", whose prefix all names share. */
     e.prefix = "net.head.";
-    TEST_OK(pp_weights_load(t.session, write_file("headed", &e),
-                            &(pp_weights_options){.renames = rules, .rename_count = 2}, NULL));
+    check_prefix(&t, write_file("headed", &e), &renamed, "head.");
     static const pp_rename one[] = {{"conv.weight", "stem.weight"}};
     TEST_FAILS(pp_weights_load(t.session, write_file("plain", &plain),
                                &(pp_weights_options){.renames = one, .rename_count = 1}, NULL),
