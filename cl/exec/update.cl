@@ -233,8 +233,8 @@ static inline float8 in_units(float8 a, float inverse, float top) {
     return select((float8)(top), t, t < top);
 }
 
-/* Codes are counted in float32: Oclgrind 21.10 adds the truth of a comparison to whole numbers
- * wrongly. */
+/* Codes are counted in float32: subtracting a comparison, which is -1 where it holds, adds 255 in
+ * Oclgrind 21.10. */
 static inline uint2 encode1(float8 m, float inverse, float8 random) {
     const float8 t = in_units(fabs(m), inverse, TOP1), c = convert_float8(convert_int8(sqrt(t)));
     const float8 q = select(c, c + 1.0f, random * (c + c + 1.0f) < t - c * c);
