@@ -396,8 +396,12 @@ int cli_setup_weights(cli_setup *setup) {
                                         .partial = settings->partial};
     pp_weights_report *report = NULL;
     const pp_status status = pp_weights_load(setup->session, settings->weights, &options, &report);
+    const bool some_fit = report && pp_weights_report_matches(report, PP_WEIGHTS_LOADED) > 0;
     if (status == PP_OK) print_report(report);
     pp_weights_report_destroy(report);
+    if (status == PP_ERROR_SHAPE && some_fit)
+        return cli_fail(setup->command, "%s (--partial loads what fits)",
+                        pp_engine_error(setup->engine));
     return cli_check(setup, status);
 }
 

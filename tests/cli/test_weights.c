@@ -81,6 +81,13 @@ START_TEST(what_does_not_fit_is_one_line) {
     const outcome *found = run(arguments);
     ck_assert_int_eq(found->status, 2);
     ck_assert_uint_eq(line_count(found->err), 1);
+    ck_assert_msg(strstr(found->err, "(--partial loads what fits)\n") != NULL, "%s", found->err);
+    snprintf(arguments, sizeof arguments,
+             "eval --model lenet --data digits --batch 32 --weights %s", weights);
+    found = run(arguments);
+    ck_assert_int_eq(found->status, 2);
+    ck_assert_uint_eq(line_count(found->err), 1);
+    ck_assert_msg(strstr(found->err, "--partial") == NULL, "%s", found->err);
     snprintf(arguments, sizeof arguments,
              "eval --model resnet20 --data digits --batch 32 --weights %s --partial", weights);
     found = run(arguments);
