@@ -1,9 +1,12 @@
 #include "cli/checkpoints.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "util/text.h"
 
@@ -18,8 +21,9 @@ int cli_checkpoints_open(cli_checkpoints *c, cli_setup *setup) {
     const cli_settings *settings = setup->settings;
     *c = (cli_checkpoints){.setup = setup};
     if (!settings->checkpoint) {
-        if (!settings->resume) return CLI_OK;
-        return cli_fail(setup->command, "--resume: found no --checkpoint, expected the folder");
+        if (!settings->resume && !settings->checkpoint_every) return CLI_OK;
+        return cli_fail(setup->command, "--%s: found no --checkpoint, expected the folder",
+                        settings->resume ? "resume" : "checkpoint-every");
     }
     pp_checkpoint *checkpoint = NULL;
     int code =
@@ -44,6 +48,16 @@ int cli_checkpoints_open(cli_checkpoints *c, cli_setup *setup) {
     return cli_fail(setup->command,
                     "--seed: found %" PRIu64 ", expected %" PRIu64 ", that of the run in %s",
                     settings->seed, place.seed, pp_checkpoint_path(checkpoint));
+}
+
+int cli_checkpoints_make_folder(const cli_checkpoints *c) {
+    const char *folder = c->setup->settings->checkpoint;
+    if (!folder) return CLI_OK;
+    if ((mkdir(folder, 0777) == 0 || errno == EEXIST) && access(folder, W_OK | X_OK) == 0)
+        return CLI_OK;
+    return cli_fail(c->setup->command,
+                    "--checkpoint: found '%s', expected a folder that can be made and written: %s",
+                    folder, strerror(errno));
 }
 
 void cli_checkpoints_close(cli_checkpoints *c) {

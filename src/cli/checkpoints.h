@@ -22,6 +22,10 @@ typedef struct cli_checkpoints {
 /* Opens what --resume goes on from, before there is a plan: its policy is the plan's where --adapt
  * had made one. */
 int cli_checkpoints_open(cli_checkpoints *checkpoints, cli_setup *setup);
+
+/* Once everything else that can be wrong has been checked: a folder that cannot take a checkpoint is
+ * bad input now, not behind an epoch. */
+int cli_checkpoints_make_folder(const cli_checkpoints *checkpoints);
 void cli_checkpoints_close(cli_checkpoints *checkpoints); /* accepts a zeroed one */
 
 /* Loads it into the session, and says so. `epoch_out` and `samples_out`: where the data goes on. */

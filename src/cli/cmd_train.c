@@ -14,6 +14,7 @@
 #include "cli/adapt.h"
 #include "cli/checkpoints.h"
 #include "cli/commands.h"
+#include "cli/outfile.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/setup.h"
@@ -111,6 +112,17 @@ static void close_log(training *run, int code) {
     fclose(run->log);
     if (run->log_is_new && code && code != CLI_INTERRUPTED && !run->epochs_done)
         remove(run->setup.settings->log);
+}
+
+/* Weights that cannot be written are bad input now, not behind the training. */
+static int check_save(const training *run) {
+    const cli_settings *settings = run->setup.settings;
+    cli_outfile file = {0};
+    int code = CLI_OK;
+    if (settings->save)
+        code = cli_outfile_open(&file, run->setup.command, "--save", settings->save);
+    cli_outfile_discard(&file);
+    return code;
 }
 
 static int create_loaders(training *run) {
@@ -509,6 +521,8 @@ static int run_training(const cli_command *command, const cli_settings *settings
     if (!code) code = plan_schedule(&run);
     if (!code) code = cli_timeline_open(&run.timeline, setup);
     if (!code) code = cli_train_report_open(&run.report, setup, &run.adapt);
+    if (!code) code = check_save(&run);
+    if (!code) code = cli_checkpoints_make_folder(&run.checkpoints);
     if (!code) code = open_log(&run);
     if (!code) cli_setup_ready(setup);
     if (!code) print_headline(&run);

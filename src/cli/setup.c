@@ -70,6 +70,9 @@ int cli_setup_begin(cli_setup *setup, const cli_command *command, const cli_sett
             settings->optimizer, settings->momentum);
     if (settings->augment && settings->no_augment)
         return cli_fail(command, "--augment: found --no-augment too, expected one of them");
+    if (!settings->weights && (settings->renames.count || settings->partial))
+        return cli_fail(command, "--%s: found no --weights, expected the file that it is about",
+                        settings->partial ? "partial" : "rename");
     if (settings->model) {
         int code = check_model(setup);
         if (code) return code;

@@ -88,6 +88,8 @@ START_TEST(bad_options) {
         {"bench ops --model resnet8-digits --trace /dev/null", "no regular file"},
         {"train --model resnet8-digits --data digits --trace /nowhere/at/all.json",
          "/nowhere/at/all.json"},
+        {"train --model resnet8-digits --data digits --partial", "--partial: found no --weights"},
+        {"eval --model resnet8-digits --data digits --rename a=b", "--rename: found no --weights"},
         {"plan --model resnet21", "did you mean resnet20?"},
         {"plan --model perceptron", "lenet"},
         {"plan --model lenet --codec norm:3x", "norm:3x"},

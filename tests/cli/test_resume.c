@@ -1,6 +1,8 @@
 /* train --checkpoint, --resume: a run that was cut off ends with the weights and the log of one that
  * was not. */
 
+#include <unistd.h>
+
 #include "cli/program.h"
 #include "support/support.h"
 
@@ -195,8 +197,36 @@ START_TEST(what_is_wrong_is_said) {
     ck_assert_msg(found->status == 0, "%s", found->err);
     ck_assert(strstr(found->err, "another schedule than before") != NULL);
 
-    snprintf(arguments, sizeof arguments, RUN "--epochs 1 --checkpoint %s/none/deep", scratch);
+    found = run(RUN "--checkpoint-every 3");
+    ck_assert_int_eq(found->status, 2);
+    ck_assert(strstr(found->err, "--checkpoint-every: found no --checkpoint") != NULL);
+}
+END_TEST
+
+/* Before the training where that can be known, and without harm to it where it cannot. */
+START_TEST(what_cannot_be_written_is_said) {
+    char arguments[1024];
+    const char *scratch = test_scratch_folder();
+    snprintf(arguments, sizeof arguments,
+             RUN "--epochs 1 --log %s/none.log --checkpoint %s/none/deep", scratch, scratch);
+    const outcome *found = run(arguments);
+    ck_assert_int_eq(found->status, 2);
+    ck_assert_uint_eq(line_count(found->err), 1);
+    ck_assert(strstr(found->err, "expected a folder that can be made and written: ") != NULL);
+    ck_assert(!is_there("none.log"));
+
+    snprintf(arguments, sizeof arguments, RUN "--epochs 1 --save %s/none/w", scratch);
     found = run(arguments);
+    ck_assert_int_eq(found->status, 2);
+    ck_assert_uint_eq(line_count(found->err), 1);
+    ck_assert(strstr(found->err, "--save: found ") != NULL);
+
+    /* /proc takes no file from anybody; only root may believe that it does. */
+    found = run(RUN "--epochs 1 --checkpoint /proc");
+    if (geteuid() != 0) {
+        ck_assert_int_eq(found->status, 2);
+        return;
+    }
     ck_assert_int_eq(found->status, 1);
     ck_assert(strstr(found->err, "--checkpoint: nothing saved: ") != NULL);
     ck_assert(strstr(found->out, "weights_digest") != NULL);
@@ -212,6 +242,7 @@ int main(void) {
     tcase_add_loop_test(test, signals_lose_nothing, 0, sizeof signalled / sizeof *signalled);
     tcase_add_test(test, pages_and_budgets);
     tcase_add_test(test, what_is_wrong_is_said);
+    tcase_add_test(test, what_cannot_be_written_is_said);
     suite_add_tcase(suite, test);
     return test_run(suite);
 }
