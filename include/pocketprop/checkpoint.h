@@ -52,9 +52,10 @@ typedef struct pp_checkpoint_place {
 
 /* Writes a checkpoint into a folder, which is made if it is not there, under another name; syncs it
  * and renames it. Then all older ones but the newest `keep` (0 stands for 1) are removed, and what
- * an interrupted write left behind. After a failure everything that was there still is. Waits for the
- * device. PP_ERROR_UNSUPPORTED: between two micro-steps; PP_ERROR_INVALID_ARGUMENT: a parameter's
- * name has more than 480 characters, or the texts have more than 16 MB; PP_ERROR_IO;
+ * an interrupted write left behind. After a failure everything that was there still is. `place` may be
+ * NULL: all zeros. Waits for the device. PP_ERROR_UNSUPPORTED: between two micro-steps;
+ * PP_ERROR_INVALID_ARGUMENT: a parameter's name has more than 480 characters, the texts have more
+ * than 16 MB, or the replay set lacks labels or has not exactly one of pixels and inputs; PP_ERROR_IO;
  * PP_ERROR_OUT_OF_MEMORY; PP_ERROR_DEVICE. */
 PP_API pp_status pp_checkpoint_save(pp_session *session, const char *folder,
                                     const pp_checkpoint_place *place, uint32_t keep);

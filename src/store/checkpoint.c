@@ -15,6 +15,7 @@
 #include "io/safetensors.h"
 #include "store/layout.h"
 #include "util/engine.h"
+#include "util/size.h"
 
 /* Behind a change of what the file holds, older programs refuse it. */
 static const char format[] = "1";
@@ -179,6 +180,27 @@ static pp_status check_names(const writing *w) {
     return PP_OK;
 }
 
+static pp_status check_replay(const writing *w) {
+    const pp_replay *r = &w->place->replay;
+    size_t elems;
+    if (!r->count) return PP_OK;
+    if (!r->labels || !r->pixels == !r->inputs)
+        return pp__fail(w->engine, PP_ERROR_INVALID_ARGUMENT,
+                        "checkpoint: a replay set of %" PRIu32
+                        " examples has %s labels and %s; labels and one of pixels and inputs are "
+                        "expected",
+                        r->count, r->labels ? "its" : "no",
+                        r->pixels ? "both pixels and inputs" : "neither pixels nor inputs");
+    if (pp__size_multiply(r->count, r->height, &elems) &&
+        pp__size_multiply(elems, r->width, &elems) &&
+        pp__size_multiply(elems, r->channels, &elems) && elems && elems <= SIZE_MAX / sizeof(float))
+        return PP_OK;
+    return pp__fail(w->engine, PP_ERROR_INVALID_ARGUMENT,
+                    "checkpoint: a replay set of %" PRIu32 " examples of %" PRIu32 "x%" PRIu32
+                    "x%" PRIu32,
+                    r->count, r->height, r->width, r->channels);
+}
+
 static size_t count_elems(const pp_plan *plan) {
     size_t elems = 0;
     for (size_t p = 0; p < pp_plan_parameter_count(plan); p++) {
@@ -193,6 +215,7 @@ static pp_status write_state(writing *w, const char *path) {
     const size_t most = PP_STATE_PARTS * pp_state_parameter_count(w->state) + 2;
     pp_status status;
     PP_TRY(check_names(w));
+    PP_TRY(check_replay(w));
     PP_TRY_GOTO(status, pp__allocate(w->engine, most, sizeof *w->tensors, &w->tensors), done);
     PP_TRY_GOTO(status, pp__allocate(w->engine, most, sizeof *w->data, &w->data), done);
     PP_TRY_GOTO(status, pp__allocate(w->engine, most, sizeof *w->names, &w->names), done);
@@ -290,6 +313,7 @@ static void remove_old(pp_engine *engine, const char *folder, uint64_t newest, s
 
 pp_status pp_checkpoint_save(pp_session *session, const char *folder,
                              const pp_checkpoint_place *place, uint32_t keep) {
+    static const pp_checkpoint_place nowhere;
     pp_engine *engine = pp_session_engine(session);
     char path[PP__PATH_CAPACITY];
     const uint64_t updates = pp_session_update_count(session);
@@ -298,8 +322,10 @@ pp_status pp_checkpoint_save(pp_session *session, const char *folder,
         return pp__fail_system(engine, folder, "make the folder", errno);
     pp_state *state;
     PP_TRY(pp_state_save(session, &state));
-    writing w = {
-        .engine = engine, .plan = pp_session_plan(session), .state = state, .place = place};
+    writing w = {.engine = engine,
+                 .plan = pp_session_plan(session),
+                 .state = state,
+                 .place = place ? place : &nowhere};
     const pp_status status = write_state(&w, path);
     pp_state_destroy(state);
     PP_TRY(status);

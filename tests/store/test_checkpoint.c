@@ -213,6 +213,32 @@ START_TEST(adam_is_not_adamw) {
 }
 END_TEST
 
+START_TEST(half_a_replay_set_is_refused) {
+    static const float inputs[12];
+    const pp_replay cases[] = {
+        {replay_pixels, NULL, NULL, 2, 3, 2, 1},
+        {NULL, NULL, replay_labels, 2, 3, 2, 1},
+        {replay_pixels, inputs, replay_labels, 2, 3, 2, 1},
+        {replay_pixels, NULL, replay_labels, 2, 0, 2, 1},
+        {replay_pixels, NULL, replay_labels, UINT32_MAX, UINT32_MAX, UINT32_MAX, 1},
+    };
+    const char *folder = make_path("half");
+    trainer t;
+    create(&t, 5, &plans[0]);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        TEST_FAILS(
+            pp_checkpoint_save(t.session, folder, &(pp_checkpoint_place){.replay = cases[i]}, 1),
+            PP_ERROR_INVALID_ARGUMENT, "a replay set of ");
+    TEST_OK(pp_checkpoint_save(t.session, folder, NULL, 1));
+    pp_checkpoint *checkpoint = open_newest(folder);
+    pp_checkpoint_place found;
+    pp_checkpoint_describe(checkpoint, &found);
+    ck_assert(!found.epoch && !found.replay.count && !found.note);
+    pp_checkpoint_close(checkpoint);
+    trainer_destroy(&t);
+}
+END_TEST
+
 static size_t count_files(const char *folder) {
     size_t count = 0;
     DIR *stream = opendir(folder);
@@ -447,6 +473,7 @@ int main(void) {
     tcase_add_test(test, everything_comes_back);
     tcase_add_test(test, what_does_not_fit_is_refused);
     tcase_add_test(test, adam_is_not_adamw);
+    tcase_add_test(test, half_a_replay_set_is_refused);
     tcase_add_test(test, the_newest_are_kept);
     tcase_add_test(test, damaged_ones_are_passed_over);
     tcase_add_test(test, every_byte_counts);
