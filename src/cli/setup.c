@@ -401,6 +401,10 @@ int cli_setup_weights(cli_setup *setup) {
     const pp_status status = pp_weights_load(setup->session, settings->weights, &options, &report);
     const bool some_fit = report && pp_weights_report_matches(report, PP_WEIGHTS_LOADED) > 0;
     if (status == PP_OK) print_report(report);
+    if (status == PP_OK && settings->partial)
+        fprintf(stderr, "loaded: %zu of the network's %zu tensors, from %s\n",
+                pp_weights_report_matches(report, PP_WEIGHTS_LOADED),
+                pp_plan_parameter_count(setup->plan), settings->weights);
     pp_weights_report_destroy(report);
     if (status == PP_ERROR_SHAPE && some_fit)
         return cli_fail(setup->command, "%s (--partial loads what fits)",

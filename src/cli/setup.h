@@ -62,7 +62,8 @@ int cli_setup_plan_options(const cli_setup *setup, bool inference, pp_plan_optio
 /* The slow one: device memory and programs. */
 int cli_setup_session(cli_setup *setup);
 
-/* --weights into the session; what does not fit is said in a line each with --partial. */
+/* --weights into the session. With --partial, what does not fit is said in a line each, and then how
+ * much does. */
 int cli_setup_weights(cli_setup *setup);
 
 /* From here on the library's log lines go to stderr at once; those that were held back do so now.

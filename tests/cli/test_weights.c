@@ -93,6 +93,7 @@ START_TEST(what_does_not_fit_is_one_line) {
     found = run(arguments);
     ck_assert_msg(found->status == 0, "%s", found->err);
     ck_assert(strstr(found->err, "not in the file: ") != NULL);
+    ck_assert(strstr(found->err, "loaded: 37 of the network's 97 tensors, from ") != NULL);
     found = run("inspect --weights /nowhere/at/all");
     ck_assert_int_eq(found->status, 2);
     ck_assert_uint_eq(line_count(found->err), 1);
