@@ -9,17 +9,17 @@
 
 enum { MAX_FILES = 5 };
 
-/* The files of a folder that are present. */
+/* The files of a folder that are present. Their paths are joined where they are opened: a small
+ * machine's stack has no room for all of them at once. */
 typedef struct batches {
     const char *names[MAX_FILES];
-    char paths[MAX_FILES][PP__PATH_CAPACITY];
     size_t counts[MAX_FILES];
     size_t file_count, sample_count;
 } batches;
 
 static pp_status add_file(pp_dataset *dataset, const char *folder, const char *name,
                           const pp__cifar_format *format, batches *found) {
-    char *path = found->paths[found->file_count];
+    char path[PP__PATH_CAPACITY];
     size_t *count = &found->counts[found->file_count];
     PP_TRY(pp__join_path(dataset->engine, folder, name, path));
     if (!pp__is_file(path)) return PP_OK;
@@ -41,8 +41,9 @@ static void log_files(const pp_dataset *dataset, const char *folder, const batch
             dataset->source->name, found->file_count, of, folder, names);
 }
 
-static pp_status read_files(pp_dataset *dataset, const pp__cifar_format *format,
+static pp_status read_files(pp_dataset *dataset, const char *folder, const pp__cifar_format *format,
                             const batches *found) {
+    char path[PP__PATH_CAPACITY];
     dataset->info.count = found->sample_count;
     dataset->info.height = dataset->info.width = PP__CIFAR_SIDE;
     dataset->info.channels = PP__CIFAR_CHANNELS;
@@ -50,7 +51,8 @@ static pp_status read_files(pp_dataset *dataset, const pp__cifar_format *format,
     PP_TRY(pp__dataset_reserve(dataset, found->sample_count));
     size_t first = 0;
     for (size_t i = 0; i < found->file_count; i++) {
-        PP_TRY(pp__cifar_read(dataset->engine, found->paths[i], format, found->counts[i],
+        PP_TRY(pp__join_path(dataset->engine, folder, found->names[i], path));
+        PP_TRY(pp__cifar_read(dataset->engine, path, format, found->counts[i],
                               dataset->pixels + first * PP__CIFAR_IMAGE_BYTES,
                               dataset->labels + first));
         first += found->counts[i];
@@ -77,7 +79,7 @@ static pp_status open_cifar10(pp_dataset *dataset, const char *folder) {
                             "%s: none of data_batch_1.bin to data_batch_5.bin is there", folder);
         log_files(dataset, folder, &found, MAX_FILES);
     }
-    return read_files(dataset, &format, &found);
+    return read_files(dataset, folder, &format, &found);
 }
 
 static pp_status open_cifar100(pp_dataset *dataset, const char *folder) {
@@ -88,7 +90,7 @@ static pp_status open_cifar100(pp_dataset *dataset, const char *folder) {
     PP_TRY(add_file(dataset, folder, name, &format, &found));
     if (!found.file_count)
         return pp__fail(dataset->engine, PP_ERROR_IO, "%s: no %s is there", folder, name);
-    return read_files(dataset, &format, &found);
+    return read_files(dataset, folder, &format, &found);
 }
 
 static const char *const cifar10_names[10] = {"airplane", "automobile", "bird",  "cat",  "deer",

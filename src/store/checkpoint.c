@@ -308,30 +308,34 @@ static void remove_old(pp_engine *engine, const char *folder, uint64_t newest, s
         if (status == PP_OK) (void)unlink(path);
     }
     pp__release(engine, l.updates);
-    remove_parts(engine, folder);
+}
+
+/* Apart from what removes files, so that only one path at a time is on the stack. */
+static pp_status save_newest(pp_session *session, const char *folder,
+                             const pp_checkpoint_place *place) {
+    pp_engine *engine = pp_session_engine(session);
+    char path[PP__PATH_CAPACITY];
+    PP_TRY(file_path(engine, folder, pp_session_update_count(session), path));
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        return pp__fail_system(engine, folder, "make the folder", errno);
+    pp_state *state;
+    PP_TRY(pp_state_save(session, &state));
+    writing w = {
+        .engine = engine, .plan = pp_session_plan(session), .state = state, .place = place};
+    const pp_status status = write_state(&w, path);
+    pp_state_destroy(state);
+    return status;
 }
 
 pp_status pp_checkpoint_save(pp_session *session, const char *folder,
                              const pp_checkpoint_place *place, uint32_t keep) {
     static const pp_checkpoint_place nowhere;
-    pp_engine *engine = pp_session_engine(session);
-    char path[PP__PATH_CAPACITY];
-    const uint64_t updates = pp_session_update_count(session);
-    PP_TRY(file_path(engine, folder, updates, path));
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-        return pp__fail_system(engine, folder, "make the folder", errno);
-    pp_state *state;
-    PP_TRY(pp_state_save(session, &state));
-    writing w = {.engine = engine,
-                 .plan = pp_session_plan(session),
-                 .state = state,
-                 .place = place ? place : &nowhere};
-    const pp_status status = write_state(&w, path);
-    pp_state_destroy(state);
-    PP_TRY(status);
+    PP_TRY(save_newest(session, folder, place ? place : &nowhere));
     /* Whoever made the folder may not have synced its own entry; where it was, this costs nothing. */
     pp__sync_folder_of(folder);
-    remove_old(engine, folder, updates, keep ? keep : 1);
+    remove_old(pp_session_engine(session), folder, pp_session_update_count(session),
+               keep ? keep : 1);
+    remove_parts(pp_session_engine(session), folder);
     return PP_OK;
 }
 
