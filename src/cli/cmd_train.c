@@ -51,10 +51,11 @@ static void handle_signal(int number) {
     interrupted = 1;
 }
 
-/* The first Ctrl-C ends the run behind the current step; a second one ends the process at once. */
+/* The first Ctrl-C ends the run behind the current step; a second one ends the process at once. What
+ * is being read or written meanwhile, by any thread, goes on. */
 static void catch_signals(void) {
     struct sigaction action = {.sa_handler = handle_signal};
-    action.sa_flags = (int)SA_RESETHAND;
+    action.sa_flags = (int)(SA_RESETHAND | SA_RESTART);
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

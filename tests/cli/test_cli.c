@@ -386,6 +386,28 @@ START_TEST(interrupt_stops_cleanly) {
 }
 END_TEST
 
+/* The log is a pipe that nobody reads behind its first line: it is full when the signal comes. What was
+ * being written then is written when it is read on. */
+START_TEST(interrupt_breaks_no_write) {
+    char environment[1024], arguments[512];
+    const char *scratch = test_scratch_folder();
+    snprintf(environment, sizeof environment,
+             "mkfifo %s/fifo; (cd %s; read line; sleep 2; kill -TERM $(cat pid); sleep 1; cat "
+             ">/dev/null) "
+             "<%s/fifo & sh -c 'echo $$ >%s/pid; exec \"$0\" \"$@\"'",
+             scratch, scratch, scratch, scratch);
+    snprintf(arguments, sizeof arguments,
+             "train --model resnet8-digits --data digits --limit 32 --batch 32 --epochs 1000000 "
+             "--log %s/fifo",
+             scratch);
+    const outcome *found = run_with(environment, arguments);
+    ck_assert(strstr(found->err, "could not be written") == NULL);
+    ck_assert_int_eq(found->status, 130);
+    snprintf(environment, sizeof environment, "cd %s && rm fifo pid", scratch);
+    ck_assert_int_eq(system(environment), 0);
+}
+END_TEST
+
 START_TEST(eval_and_bench) {
     const outcome *found = run("eval --model resnet8-digits --data digits --batch 100 --json");
     ck_assert_msg(found->status == 0, "%s", found->err);
@@ -575,6 +597,7 @@ int main(void) {
     tcase_add_test(cases, one_log_line_per_epoch);
     tcase_add_test(cases, old_logs_are_kept);
     tcase_add_test(cases, interrupt_stops_cleanly);
+    tcase_add_test(cases, interrupt_breaks_no_write);
     tcase_add_test(cases, eval_and_bench);
     tcase_add_test(cases, tune_writes_what_runs_pick_up);
     tcase_add_test(cases, bench_peak);
