@@ -70,7 +70,8 @@ const cli_group cli_shape_options = {
 const cli_group cli_plan_options = {
     "Plan",
     (const cli_option[]){
-        {"batch", "N", "samples per step; auto: as many as fit the --budget", CLI_COUNT,
+        {"batch", "N",
+         "samples per step; auto: as many as fit the --budget, of those that there are", CLI_COUNT,
          .offset = offsetof(cli_settings, batch), .least = 1, .most = 1048576, .word = "auto"},
         {0}}};
 

@@ -321,6 +321,14 @@ int cli_setup_plan(cli_setup *setup, bool inference) {
         pp_plan_destroy(setup->plan);
         setup->plan = NULL;
         code = make_plan(setup, inference, NULL, 0, &setup->plan);
+        if (!code) pp_plan_summarize(setup->plan, &setup->summary);
+    }
+    /* A budget for more samples than there are leaves no whole batch. */
+    const size_t samples = setup->data_info.count;
+    if (!code && !inference && !setup->settings->batch && samples &&
+        setup->summary.batch > samples) {
+        setup->summary.batch = (uint32_t)samples;
+        return cli_setup_replan(setup, NULL, 0);
     }
     return code ? code : take_plan(setup);
 }

@@ -289,6 +289,16 @@ START_TEST(the_kind_of_input_changes_no_weights) {
 }
 END_TEST
 
+/* A budget with room for more samples than there are. */
+START_TEST(batches_are_no_larger_than_the_data) {
+    const outcome *found =
+        run("train --model resnet8-digits --data digits --limit 40 --epochs 1 --batch auto "
+            "--budget 64M --json");
+    ck_assert_msg(found->status == 0, "%s", found->err);
+    ck_assert(member(found->out, "batch") == 40);
+}
+END_TEST
+
 START_TEST(one_log_line_per_epoch) {
     char arguments[512], path[256], log[4096];
     snprintf(path, sizeof path, "%s/run.jsonl", test_scratch_folder());
@@ -594,6 +604,7 @@ int main(void) {
     tcase_add_test(cases, devices);
     tcase_add_test(cases, the_same_seed_gives_the_same_weights);
     tcase_add_test(cases, the_kind_of_input_changes_no_weights);
+    tcase_add_test(cases, batches_are_no_larger_than_the_data);
     tcase_add_test(cases, one_log_line_per_epoch);
     tcase_add_test(cases, old_logs_are_kept);
     tcase_add_test(cases, interrupt_stops_cleanly);
