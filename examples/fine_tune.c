@@ -21,7 +21,8 @@ static void must(pp_engine *engine, pp_status status) {
     exit(EXIT_FAILURE);
 }
 
-/* The largest batch that fits, in bytes until the first layer reads them. */
+/* The largest batch that fits and leaves ten updates an epoch; in bytes until the first layer reads
+ * them. */
 static void make_plan(pp_engine *engine, const pp_dataset_info *info, const pp_profile *profile,
                       size_t budget_bytes, pp_plan **plan) {
     pp_pixels pixels = {.maximum = info->pixel_max};
@@ -33,9 +34,17 @@ static void make_plan(pp_engine *engine, const pp_dataset_info *info, const pp_p
     must(engine,
          pp_model_build(engine, "resnet20",
                         &(pp_model_options){.classes = info->classes, .pixels = &pixels}, &graph));
-    const pp_plan_options options = {.budget_bytes = budget_bytes,
-                                     .optimizer = {.momentum = 0.9f, .state_bits = 8}};
+    const uint32_t most = (uint32_t)(info->count / 10) + 1;
+    pp_plan_options options = {.budget_bytes = budget_bytes,
+                               .optimizer = {.momentum = 0.9f, .state_bits = 8}};
+    pp_plan_summary summary;
     must(engine, pp_plan_create(graph, profile, &options, plan));
+    pp_plan_summarize(*plan, &summary);
+    if (summary.batch > most) {
+        pp_plan_destroy(*plan);
+        options.batch = most;
+        must(engine, pp_plan_create(graph, profile, &options, plan));
+    }
     pp_graph_destroy(graph);
 }
 
