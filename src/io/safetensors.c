@@ -419,8 +419,9 @@ static pp_status write_file(pp_engine *engine, const char *path, const pp__safe_
     struct stat info;
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
         return pp__fail(engine, PP_ERROR_IO, "%s: cannot write: it is no regular file", path);
-    const int length =
-        snprintf(o.temporary, sizeof o.temporary, "%s.%ld.part", path, (long)getpid());
+    /* No other process has this number, and no other thread of this one the output's address. */
+    const int length = snprintf(o.temporary, sizeof o.temporary, "%s.%ld.%jx.part", path,
+                                (long)getpid(), (uintmax_t)(uintptr_t)&o);
     if (length < 0 || (size_t)length >= sizeof o.temporary)
         return pp__fail(engine, PP_ERROR_IO, "%.200s...: the path is too long", path);
     o.descriptor = open(o.temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);

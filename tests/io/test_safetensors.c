@@ -1,6 +1,7 @@
 /* safetensors files: what is written is read back, what is wrong is named, and a failed write leaves
  * what was there. */
 #include <dirent.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -194,6 +195,42 @@ START_TEST(a_failed_write_leaves_the_old_file) {
 }
 END_TEST
 
+enum { WRITES = 100, WRITTEN_BYTES = 1 << 18 };
+
+/* Both threads write to one path; whoever's file is there, it is whole. */
+static void *write_and_check(void *user) {
+    const char *path = user;
+    static const uint8_t bytes[WRITTEN_BYTES];
+    pp__safe_tensor tensor = {
+        .name = "b", .type = PP__SAFE_U8, .axis_count = 1, .extents = {WRITTEN_BYTES}};
+    const void *data[] = {bytes};
+    pp_engine *engine = NULL;
+    pp_status status = pp_engine_create(NULL, &engine);
+    for (int i = 0; i < WRITES && status == PP_OK; i++) {
+        pp__safe_file *file = NULL;
+        status = pp__safe_write(engine, path, &tensor, data, 1, NULL, 0, true);
+        if (status == PP_OK) status = pp__safe_open(engine, path, &file);
+        if (status == PP_OK) status = pp__safe_check_seal(file);
+        pp__safe_close(file);
+    }
+    pp_engine_destroy(engine);
+    return status == PP_OK ? NULL : user;
+}
+
+START_TEST(threads_do_not_write_into_each_other) {
+    const char *path = make_path("shared");
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, write_and_check, (void *)path), 0);
+    for (int i = 0; i < 2; i++) {
+        void *failed;
+        ck_assert_int_eq(pthread_join(threads[i], &failed), 0);
+        ck_assert_ptr_null(failed);
+    }
+    ck_assert_int_eq(remove(path), 0);
+}
+END_TEST
+
 /* No more is read than is written. */
 START_TEST(headers_have_a_bound) {
     const char *path = make_path("bound");
@@ -237,6 +274,7 @@ int main(void) {
     tcase_add_test(test, a_seal_guards_every_byte);
     tcase_add_test(test, wrong_headers_are_named);
     tcase_add_test(test, a_failed_write_leaves_the_old_file);
+    tcase_add_test(test, threads_do_not_write_into_each_other);
     tcase_add_test(test, headers_have_a_bound);
     tcase_add_test(test, a_pipe_stays_a_pipe);
     suite_add_tcase(suite, test);
