@@ -386,7 +386,7 @@ static void print_match(const pp_weights_row *row) {
     }
 }
 
-static void print_report(const pp_weights_report *report) {
+static void print_report(const cli_setup *setup, const pp_weights_report *report) {
     const char *prefix = pp_weights_report_prefix(report);
     size_t names = 0;
     for (size_t i = 0; i < pp_weights_report_count(report); i++) {
@@ -396,6 +396,10 @@ static void print_report(const pp_weights_report *report) {
         print_match(&row);
     }
     if (*prefix) fprintf(stderr, "prefix %s stripped from %zu names\n", prefix, names);
+    if (setup->settings->partial)
+        fprintf(stderr, "loaded: %zu of the network's %zu tensors, from %s\n",
+                pp_weights_report_matches(report, PP_WEIGHTS_LOADED),
+                pp_plan_parameter_count(setup->plan), setup->settings->weights);
 }
 
 /* A file that does not fit is bad input, whatever the library calls it. */
@@ -408,11 +412,7 @@ int cli_setup_weights(cli_setup *setup) {
     pp_weights_report *report = NULL;
     const pp_status status = pp_weights_load(setup->session, settings->weights, &options, &report);
     const bool some_fit = report && pp_weights_report_matches(report, PP_WEIGHTS_LOADED) > 0;
-    if (status == PP_OK) print_report(report);
-    if (status == PP_OK && settings->partial)
-        fprintf(stderr, "loaded: %zu of the network's %zu tensors, from %s\n",
-                pp_weights_report_matches(report, PP_WEIGHTS_LOADED),
-                pp_plan_parameter_count(setup->plan), settings->weights);
+    if (status == PP_OK) print_report(setup, report);
     pp_weights_report_destroy(report);
     if (status == PP_ERROR_SHAPE && some_fit)
         return cli_fail(setup->command, "%s (--partial loads what fits)",
