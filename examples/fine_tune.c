@@ -90,7 +90,7 @@ int main(int argc, char **argv) {
     pp_plan *plan = NULL;
     must(engine, pp_device_open(engine, NULL, NULL, &device));
     must(engine, pp_profile_for_device(device, NULL, &profile));
-    make_plan(engine, &info, profile, strtoull(argv[3], NULL, 10), &plan);
+    make_plan(engine, &info, profile, (size_t)strtoull(argv[3], NULL, 10), &plan);
     pp_plan_summary summary;
     pp_plan_summarize(plan, &summary);
     printf("%zu photos of %u classes; batches of %u take %zu bytes\n", info.count,
