@@ -58,9 +58,15 @@ static void catch_signals(void) {
     action.sa_flags = (int)(SA_RESETHAND | SA_RESTART);
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
+    /* A connection that ends, unless the run was told to outlive it. */
+    struct sigaction before;
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    /* A limit on the size of files is a failed write like any other. */
+    /* A limit on the size of files is a failed write like any other, and so is a pipe that nobody reads
+     * any more. */
     signal(SIGXFSZ, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
 }
 
 static int fail_log(const training *run) {
@@ -525,9 +531,9 @@ static int run_training(const cli_command *command, const cli_settings *settings
     if (!code) code = check_save(&run);
     if (!code) code = cli_checkpoints_make_folder(&run.checkpoints);
     if (!code) code = open_log(&run);
+    if (!code) catch_signals();
     if (!code) cli_setup_ready(setup);
     if (!code) print_headline(&run);
-    if (!code) catch_signals();
     if (!code) code = cli_setup_session(setup);
     if (!code && !run.checkpoints.from) code = cli_setup_weights(setup);
     if (!code)

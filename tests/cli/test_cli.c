@@ -368,14 +368,17 @@ static pid_t start_long_training(const char *log) {
     char out[270];
     snprintf(out, sizeof out, "%.256s.out", log);
     if (!freopen(out, "w", stdout)) _exit(99);
+    signal(SIGHUP, SIG_DFL); /* the tests may have been told to outlive their terminal */
     execl(PP_CLI, "pocketprop", "train", "--model", "resnet8-digits", "--data", "digits",
           "--epochs", "100000", "--log", log, "--json", (char *)NULL);
     _exit(99);
 }
 
+static const int interrupts[] = {SIGINT, SIGTERM, SIGHUP};
+
 START_TEST(interrupt_stops_cleanly) {
     char log[256], out[270], text[4096];
-    snprintf(log, sizeof log, "%s/long.jsonl", test_scratch_folder());
+    snprintf(log, sizeof log, "%s/long%d.jsonl", test_scratch_folder(), _i);
     snprintf(out, sizeof out, "%.256s.out", log);
     pid_t child = start_long_training(log);
     ck_assert(child > 0);
@@ -384,7 +387,7 @@ START_TEST(interrupt_stops_cleanly) {
     for (int i = 0; i < 3000 && (stat(log, &info) != 0 || !info.st_size); i++)
         nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
     ck_assert_msg(info.st_size > 0, "no epoch within a minute");
-    ck_assert(kill(child, SIGINT) == 0);
+    ck_assert(kill(child, interrupts[_i]) == 0);
     int status = 0;
     ck_assert(waitpid(child, &status, 0) == child);
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 130, "status %x", (unsigned)status);
@@ -393,6 +396,18 @@ START_TEST(interrupt_stops_cleanly) {
     ck_assert(member(text, "epochs") >= 1);
     read_text(log, text, sizeof text);
     ck_assert_msg(text[strlen(text) - 1] == '\n', "the last line is whole");
+}
+END_TEST
+
+/* Whoever read what the run says has gone: its work is saved all the same. */
+START_TEST(nobody_need_listen) {
+    char arguments[512];
+    snprintf(arguments, sizeof arguments,
+             "train --model resnet8-digits --data digits --limit 320 --batch 32 --epochs 1 "
+             "--checkpoint %s/alone 2>&1 | true",
+             test_scratch_folder());
+    (void)run(arguments);
+    ck_assert(is_there("alone/step-000000010.safetensors"));
 }
 END_TEST
 
@@ -607,8 +622,9 @@ int main(void) {
     tcase_add_test(cases, batches_are_no_larger_than_the_data);
     tcase_add_test(cases, one_log_line_per_epoch);
     tcase_add_test(cases, old_logs_are_kept);
-    tcase_add_test(cases, interrupt_stops_cleanly);
+    tcase_add_loop_test(cases, interrupt_stops_cleanly, 0, sizeof interrupts / sizeof *interrupts);
     tcase_add_test(cases, interrupt_breaks_no_write);
+    tcase_add_test(cases, nobody_need_listen);
     tcase_add_test(cases, eval_and_bench);
     tcase_add_test(cases, tune_writes_what_runs_pick_up);
     tcase_add_test(cases, bench_peak);
