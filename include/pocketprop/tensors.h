@@ -67,7 +67,8 @@ typedef struct pp_tensors_copy_options {
     pp_tensor_floats floats;
 } pp_tensors_copy_options;
 
-/* Writes all tensors and notes to another file, or over this one: as a whole, or not at all.
+/* Writes all tensors and notes to another file, or over this one: as a whole, or not at all. What has a
+ * checksum gets one that fits, so that a copy of a checkpoint is not taken for a damaged one.
  * `options` may be NULL. PP_ERROR_INVALID_ARGUMENT: two tensors would have one name; otherwise as
  * above. */
 PP_API pp_status pp_tensors_copy(pp_tensors *tensors, const char *path,

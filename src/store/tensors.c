@@ -120,6 +120,8 @@ typedef struct copy {
     const void **data;
     void **owned; /* what data points to */
     char (*names)[PP__RENAME_TEXT];
+    pp__safe_entry *entries;
+    size_t entry_count;
 } copy;
 
 static pp_status rename_tensor(copy *c, size_t i) {
@@ -168,6 +170,14 @@ static pp_status copy_tensor(copy *c, size_t i) {
     return PP_OK;
 }
 
+/* All but a checksum, which the copy has of its own. */
+static void copy_entries(copy *c) {
+    const pp__safe_file *file = c->from->file;
+    for (size_t i = 0; i < file->entry_count; i++)
+        if (strcmp(file->entries[i].key, "crc32") != 0)
+            c->entries[c->entry_count++] = file->entries[i];
+}
+
 pp_status pp_tensors_copy(pp_tensors *tensors, const char *path,
                           const pp_tensors_copy_options *options) {
     static const pp_tensors_copy_options defaults = {0};
@@ -180,14 +190,18 @@ pp_status pp_tensors_copy(pp_tensors *tensors, const char *path,
     PP_TRY_GOTO(status, pp__allocate(engine, count, sizeof *c.data, &c.data), done);
     PP_TRY_GOTO(status, pp__allocate(engine, count, sizeof *c.owned, &c.owned), done);
     PP_TRY_GOTO(status, pp__allocate(engine, count, sizeof *c.names, &c.names), done);
+    PP_TRY_GOTO(status, pp__allocate(engine, file->entry_count, sizeof *c.entries, &c.entries),
+                done);
     for (size_t i = 0; i < count; i++) PP_TRY_GOTO(status, copy_tensor(&c, i), done);
-    status = pp__safe_write(engine, path, c.tensors, c.data, count, file->entries,
-                            file->entry_count, false);
+    copy_entries(&c);
+    status = pp__safe_write(engine, path, c.tensors, c.data, count, c.entries, c.entry_count,
+                            c.entry_count < file->entry_count);
 done:
     for (size_t i = 0; c.owned && i < count; i++) pp__release(engine, c.owned[i]);
     pp__release(engine, c.tensors);
     pp__release(engine, c.data);
     pp__release(engine, c.owned);
     pp__release(engine, c.names);
+    pp__release(engine, c.entries);
     return status;
 }

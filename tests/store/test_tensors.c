@@ -102,6 +102,24 @@ START_TEST(copies_under_other_names) {
 }
 END_TEST
 
+START_TEST(a_copy_has_a_checksum_of_its_own) {
+    pp__safe_tensor tensor = {.name = "w", .type = PP__SAFE_F32, .axis_count = 1, .extents = {6}};
+    const void *data[] = {values};
+    const pp__safe_entry entry = {"by", "a test"};
+    const char *path = make_path("sealed");
+    TEST_OK(pp__safe_write(test_engine(), path, &tensor, data, 1, &entry, 1, true));
+    pp_tensors *tensors = open_file(path);
+    TEST_OK(pp_tensors_copy(tensors, path, &(pp_tensors_copy_options){.floats = PP_FLOATS_16}));
+    pp_tensors_close(tensors);
+    pp__safe_file *file;
+    TEST_OK(pp__safe_open(test_engine(), path, &file));
+    TEST_OK(pp__safe_check_seal(file));
+    ck_assert_uint_eq(file->entry_count, 2);
+    ck_assert_str_eq(pp__safe_metadata(file, "by"), "a test");
+    pp__safe_close(file);
+}
+END_TEST
+
 START_TEST(one_name_twice_is_refused) {
     static const pp_rename rules[] = {{"net.*", "same"}};
     const char *path = write_example("twice");
@@ -123,6 +141,7 @@ int main(void) {
     TCase *test = tcase_create("host");
     tcase_add_test(test, says_what_is_there);
     tcase_add_test(test, copies_under_other_names);
+    tcase_add_test(test, a_copy_has_a_checksum_of_its_own);
     tcase_add_test(test, one_name_twice_is_refused);
     suite_add_tcase(suite, test);
     return test_run(suite);
