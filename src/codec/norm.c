@@ -18,8 +18,9 @@ enum { MOST_BITS = sizeof default_clips / sizeof *default_clips - 1 };
 /* The number behind "clip=". */
 static bool read_clip(const char *text, float *clip_out) {
     char *end;
+    if (*text < '0' || *text > '9') return false;
     float clip = strtof(text, &end);
-    if (end == text || *end || !(clip >= 0.01f) || clip > 100) return false;
+    if (*end || !(clip >= 0.01f) || clip > 100) return false;
     *clip_out = clip;
     return true;
 }

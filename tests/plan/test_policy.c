@@ -415,6 +415,7 @@ START_TEST(codec_texts_that_make_no_sense_are_refused) {
                  {"norm:4,clip=-3", "clip from 0.01 to 100"},
                  {"norm:4,clip=101", "clip from 0.01 to 100"},
                  {"norm:4,clip=nan", "clip from 0.01 to 100"},
+                 {"norm:4,clip=\n3", "clip from 0.01 to 100"},
                  {"norm:4,clip=3x", "clip from 0.01 to 100"},
                  {"avgpool", "expected avgpool:W with a block side W from 2 to 64"},
                  {"avgpool:1", "from 2 to 64"},
