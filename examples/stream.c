@@ -1,15 +1,18 @@
 /* A camera-like stream: one image and its label at a time, predictions in between, in one session. The
  * network has learnt the digits 0 to 8; the 9 comes in the stream, twenty times. A few stored images
- * of every class are mixed into each step, so that the old ones are not forgotten. */
+ * of every class are mixed into each step, so that the old ones are not forgotten. With a folder as its
+ * argument the power goes in the midst of it: network and stored images come back from a checkpoint. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <pocketprop/checkpoint.h>
 #include <pocketprop/data.h>
 #include <pocketprop/pocketprop.h>
 
 enum {
-    PIXELS = 64,
+    SIDE = 8,
+    PIXELS = SIDE * SIDE,
     CLASSES = 10,
     NEW = 9,
     MOST = 2000,
@@ -94,7 +97,29 @@ static double accuracy(pp_engine *engine, pp_session *session, bool of_new) {
     return 100.0 * hits / count;
 }
 
-int main(void) {
+static void save(pp_engine *engine, pp_session *session, const char *folder) {
+    const pp_checkpoint_place place = {.replay = {.inputs = kept.inputs[0],
+                                                  .labels = kept.labels,
+                                                  .count = kept.count,
+                                                  .height = SIDE,
+                                                  .width = SIDE,
+                                                  .channels = 1}};
+    must(engine, pp_checkpoint_save(session, folder, &place, 1));
+}
+
+static void load(pp_engine *engine, pp_session *session, const char *folder) {
+    pp_checkpoint *newest = NULL;
+    pp_checkpoint_place place;
+    must(engine, pp_checkpoint_open(engine, folder, &newest));
+    must(engine, pp_checkpoint_load(newest, session));
+    pp_checkpoint_describe(newest, &place);
+    for (uint32_t i = 0; i < place.replay.count && i < MOST; i++)
+        add(&kept, place.replay.inputs + i * PIXELS, place.replay.labels[i]);
+    pp_checkpoint_close(newest);
+}
+
+int main(int argc, char **argv) {
+    const char *folder = argc > 1 ? argv[1] : NULL;
     pp_engine *engine = NULL;
     if (pp_engine_create(NULL, &engine) != PP_OK) return EXIT_FAILURE;
     pp_graph *graph = NULL;
@@ -143,7 +168,12 @@ int main(void) {
             must(engine, pp_session_step(session, &batch, 0.02f));
         }
         if (shown % 2 == 0) add(&kept, train.inputs[i], NEW);
-        shown++;
+        if (++shown != SHOWN / 2 || !folder) continue;
+        save(engine, session, folder);
+        pp_session_destroy(session);
+        kept.count = 0;
+        must(engine, pp_session_create(device, plan, profile, NULL, &session));
+        load(engine, session, folder);
     }
     const double old_after = accuracy(engine, session, false),
                  new_after = accuracy(engine, session, true);
