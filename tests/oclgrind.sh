@@ -23,7 +23,7 @@ trap 'rm -rf "$OCLGRIND_LOGS"' EXIT
 find "$build/tests" -maxdepth 1 -type f \( -name 'test_op_*' -o -name 'test_codec_*' -o -name 'test_exec_*' \
     -o -name 'test_device_*' \) ! -name test_exec_small_device ! -name test_exec_peak ! -name test_exec_fallback \
     ! -name test_exec_bands ! -name test_exec_measure ! -name test_exec_state ! -name test_exec_threads \
-    ! -name test_exec_cl_faults ! -name test_exec_lost_device ! -name test_device_kernels ! -name test_op_conv2d_pass \
+    ! -name test_exec_park ! -name test_exec_cl_faults ! -name test_exec_lost_device ! -name test_device_kernels ! -name test_op_conv2d_pass \
     -print | sort |
     xargs -P "${JOBS:-$(nproc)}" -n 1 sh -c '
         log=$OCLGRIND_LOGS/$(basename "$1")
